@@ -1,0 +1,136 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Training;
+
+/// <summary>
+/// Adam (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015), by default with decoupled weight decay, which makes it
+/// AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
+/// </summary>
+/// <remarks>
+/// With gradient g, step t (from 1), learning rate α and weight decay λ:
+/// m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; θ ← θ(1−αλ) − α/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
+/// Coupled decay (the original) leaves out the factor (1−αλ) and takes g + λθ for g instead.
+/// </remarks>
+public sealed class Adam : FlatOptimizer
+{
+    private readonly double _beta1;
+    private readonly double _beta2;
+    private readonly double _epsilon;
+    private readonly bool _decoupled;
+    private readonly Tensor _m;
+    private readonly Tensor _v;
+    private readonly HostVectors _host;
+    private readonly Tensor? _scratch;
+
+    /// <summary>Prepares Adam.</summary>
+    /// <param name="parameters">What to train. It must outlive the optimiser.</param>
+    /// <param name="beta1">β₁, how slowly the mean of the gradient changes, in [0, 1).</param>
+    /// <param name="beta2">β₂, how slowly the mean of its square changes, in [0, 1).</param>
+    /// <param name="epsilon">ε, added to the root of the second moment, at least 0.</param>
+    /// <param name="weightDecay">λ, at least 0.</param>
+    /// <param name="decoupledWeightDecay">Whether λ shrinks the weights (AdamW) or, if false, is added to the gradient (L2).</param>
+    public Adam(FlatParameters parameters, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, double weightDecay = 0,
+        bool decoupledWeightDecay = true)
+        : base(parameters, weightDecay)
+    {
+        _beta1 = Below1(beta1, nameof(beta1));
+        _beta2 = Below1(beta2, nameof(beta2));
+        _epsilon = InRange(epsilon, 0, double.MaxValue, nameof(epsilon));
+        _decoupled = decoupledWeightDecay;
+        _m = AddState();
+        _v = AddState();
+        _host = HostVectorsOf(_m, _v);
+        if (!IsOnHost)
+            _scratch = torch.empty_like(_m).DetachFromDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Update(double learningRate)
+    {
+        var stepSize = learningRate / (1 - Math.Pow(_beta1, StepCount));
+        var correction = Math.Sqrt(1 - Math.Pow(_beta2, StepCount));
+        var shrink = _decoupled ? 1 - learningRate * WeightDecay : 1;
+        var coupled = _decoupled ? 0 : WeightDecay;
+        if (!IsOnHost)
+            UpdateOnDevice(stepSize, correction, shrink, coupled);
+        else if (Parameters.Values.dtype == ScalarType.Float32)
+            UpdateOnHost<float>(stepSize, correction, shrink, coupled);
+        else
+            UpdateOnHost<double>(stepSize, correction, shrink, coupled);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _scratch?.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private void UpdateOnHost<T>(double stepSize, double correction, double shrink, double coupled)
+        where T : unmanaged, INumberBase<T>
+    {
+        HostUpdate.Run<T, Kernel<T>>(_host, 0, Parameters.DecayedCount, Coefficients(shrink, coupled));
+        HostUpdate.Run<T, Kernel<T>>(_host, Parameters.DecayedCount, Parameters.Count, Coefficients(1, 0));
+
+        Kernel<T> Coefficients(double shrink, double coupled) => new()
+        {
+            Shrink = Broadcast(shrink),
+            Coupled = Broadcast(coupled),
+            Beta1 = Broadcast(_beta1),
+            Rest1 = Broadcast(1 - _beta1),
+            Beta2 = Broadcast(_beta2),
+            Rest2 = Broadcast(1 - _beta2),
+            Correction = Broadcast(1 / correction),
+            Epsilon = Broadcast(_epsilon),
+            StepSize = Broadcast(stepSize),
+        };
+
+        static Vector<T> Broadcast(double value) => new(T.CreateChecked(value));
+    }
+
+    private void UpdateOnDevice(double stepSize, double correction, double shrink, double coupled)
+    {
+        var gradient = Parameters.Gradient;
+        if (coupled != 0)
+        {
+            _scratch!.copy_(gradient);
+            using var decayed = _scratch.narrow(0, 0, Parameters.DecayedCount);
+            decayed.AddScaled(Parameters.DecayedValues, coupled);
+            gradient = _scratch;
+        }
+        else if (shrink != 1)
+        {
+            Parameters.DecayedValues.Scale(shrink);
+        }
+        _m.Scale(_beta1);
+        _m.AddScaled(gradient, 1 - _beta1);
+        _v.Scale(_beta2);
+        using (Scalar rest = 1 - _beta2)
+            _v.addcmul_(gradient, gradient, rest);
+        _scratch!.copy_(_v).sqrt_();
+        _scratch.Scale(1 / correction);
+        using (Scalar epsilon = _epsilon)
+            _scratch.add_(epsilon);
+        using (Scalar step = -stepSize)
+            Parameters.Values.addcdiv_(_m, _scratch, step);
+    }
+
+    private struct Kernel<T> : IHostUpdate<T>
+        where T : unmanaged
+    {
+        public Vector<T> Shrink, Coupled, Beta1, Rest1, Beta2, Rest2, Correction, Epsilon, StepSize;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Apply(ref Vector<T> value, Vector<T> gradient, ref Vector<T> m, ref Vector<T> v)
+        {
+            gradient += Coupled * value;
+            m = Beta1 * m + Rest1 * gradient;
+            v = Beta2 * v + Rest2 * gradient * gradient;
+            value = Shrink * value - StepSize * m / (Vector.SquareRoot(v) * Correction + Epsilon);
+        }
+    }
+}
