@@ -3,8 +3,8 @@ using System.Runtime.ExceptionServices;
 namespace MlNetMlp.Runtime;
 
 /// <summary>
-/// Loads libtorch and TorchSharp's native bridge. Everything of this library that computes calls <see cref="Load"/> before its first use of
-/// <c>TorchSharp.torch</c>; code that uses TorchSharp beside it should do the same, since TorchSharp's own search writes to the console
+/// Loads libtorch and TorchSharp's native bridge. Everything in this library that computes calls <see cref="Load"/> before its first use
+/// of <c>TorchSharp.torch</c>. An application that uses TorchSharp itself should do so too: TorchSharp's own search writes to the console
 /// when it fails, does not know <c>LIBTORCH</c>, and cannot cope with a <c>libstdc++</c> older than GCC 13's.
 /// </summary>
 public static class LibTorch
@@ -19,7 +19,9 @@ public static class LibTorch
     /// <remarks>
     /// libtorch is taken from the folder in the environment variable <c>LIBTORCH</c> (or its <c>lib</c>); if that is not set, from
     /// <c>runtimes/&lt;rid&gt;/native</c> beside the application, the application's folder, and the folders that the .NET host searches,
-    /// in this order. A <c>LIBTORCH</c> that holds no libtorch is an error.
+    /// in this order. A <c>LIBTORCH</c> that holds no libtorch is an error. A libtorch that the process has loaded already is used as it
+    /// is. Two cannot share a process, and TorchSharp always loads one that the application brings: so an application that is to run with
+    /// <c>LIBTORCH</c> must not bring another, which is an error too. Safe to call from any thread.
     /// </remarks>
     public static LibTorchInfo Load()
     {
@@ -28,6 +30,7 @@ public static class LibTorch
 
         lock (Gate)
         {
+            // A second attempt would meet libraries that the first one left half loaded, so its outcome would say nothing.
             _failure?.Throw();
             if (_info is not null)
                 return _info;
@@ -38,7 +41,7 @@ public static class LibTorch
                 Volatile.Write(ref _info, info);
                 return info;
             }
-            catch (LibTorchException failure)
+            catch (Exception failure)
             {
                 _failure = ExceptionDispatchInfo.Capture(failure);
                 throw;

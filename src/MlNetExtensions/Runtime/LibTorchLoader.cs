@@ -1,56 +1,85 @@
-using System.Diagnostics;
-using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 using TorchSharp;
 
 namespace MlNetMlp.Runtime;
 
-/// <summary>Finds the native libraries, loads them in the order in which they need one another, and points TorchSharp at them.</summary>
+/// <summary>
+/// Finds the native libraries and loads them in the order in which they need one another. TorchSharp then looks for them by name, and
+/// finds those that are loaded.
+/// </summary>
 internal sealed class LibTorchLoader(LibTorchSearch search)
 {
-    private const string TooNewVersion = "GLIBCXX_3.4.32";
+    /// <summary>The one version that TorchSharp's bridge asks of <c>libstdc++</c> without using anything of it.</summary>
+    public const string TooNewVersion = "GLIBCXX_3.4.32";
+
     private readonly LoadTrace _trace = new();
+    private readonly HashSet<string> _lookedFor = [];
+    private readonly List<string> _cautions = [];
+    private bool _isPatched;
 
     public LibTorchInfo Load()
     {
         if (!Environment.Is64BitProcess)
-            throw new LibTorchException("TorchSharp runs in 64-bit processes only, and this one is of 32 bits.");
+            throw _trace.Failure("TorchSharp runs in 64-bit processes only, and this is one of 32 bits.");
 
         var folder = FindLibTorch();
+        RefuseASecondOne(folder);
         var bridge = FindBridge(folder);
 
-        foreach (var name in NativeNames.BeforeCpu)
-            TryLoadIn(folder, name);
-        var cpu = LoadOrFail(Path.Combine(folder, NativeNames.Cpu));
-        var hasCuda = TryLoadIn(folder, NativeNames.CudaCore) & TryLoadIn(folder, NativeNames.Cuda);
+        TryLoadIn(folder, NativeNames.Core);
+        var cpu = LoadOrFail(folder, NativeNames.Cpu);
+        var version = NativeNames.VersionOf(cpu, folder);
+        var hasCuda = File.Exists(Path.Combine(folder, NativeNames.Cuda)) && LoadCuda(folder);
         if (File.Exists(Path.Combine(folder, NativeNames.Torch)))
-            LoadOrFail(Path.Combine(folder, NativeNames.Torch));
+            LoadOrFail(folder, NativeNames.Torch);
 
-        var handle = LoadBridge(bridge, out var isPatched);
-        TorchSharpBackend.Use(handle, hasCuda);
-        return new(folder, NativeNames.VersionOf(cpu), hasCuda, isPatched);
+        LoadBridge(bridge);
+        StartTorchSharp(bridge);
+
+        var builtFor = string.Join('.', torch.__version__.Split('.').Take(2));
+        if (!version.StartsWith(builtFor + ".", StringComparison.Ordinal))
+            _cautions.Add($"TorchSharp is built for libtorch {builtFor}: a call of a function that this one lacks ends the process.");
+
+        return new(folder, version, hasCuda, _isPatched) { Caution = _cautions.Count == 0 ? null : string.Join(' ', _cautions) };
     }
 
+    /// <summary>The folder to load libtorch from.</summary>
     public string FindLibTorch()
     {
         // A second libtorch in one process ends in a crash, so one that is there already is the one to use.
-        if (FolderOfLoadedLibTorch() is { } loaded)
-            return loaded;
+        if (search.Loaded is not null)
+            return search.Loaded;
 
-        if (!string.IsNullOrWhiteSpace(search.Override))
-        {
-            var root = LibTorchSearch.Tidy(search.Override);
-            return FirstFolderWith(NativeNames.Cpu, [root, Path.Combine(root, "lib")])
-                ?? throw _trace.Failure($"The environment variable LIBTORCH is '{search.Override}', and there is no {NativeNames.Cpu} in it.");
-        }
+        if (string.IsNullOrWhiteSpace(search.Override))
+            return FirstFolderWith(NativeNames.Cpu, search.Folders) ?? throw _trace.Failure("libtorch was not found.");
 
-        return FirstFolderWith(NativeNames.Cpu, search.Folders)
-            ?? throw _trace.Failure("libtorch was not found.");
+        var root = LibTorchSearch.Tidy(search.Override);
+        return FirstFolderWith(NativeNames.Cpu, [root, Path.Combine(root, "lib")])
+            ?? throw _trace.Failure($"The environment variable LIBTORCH is '{search.Override}', but {NativeNames.Cpu} is not in there.");
     }
 
+    // TorchSharp's first use searches the application's folders for torch_cpu, whatever is loaded; NativeLibrary offers no way to stop that.
+    private void RefuseASecondOne(string libTorch)
+    {
+        var chosen = Path.Combine(libTorch, NativeNames.Cpu);
+        var other = search.Folders.Select(folder => Path.Combine(folder, NativeNames.Cpu)).FirstOrDefault(File.Exists);
+        if ((search.Loaded is null && string.IsNullOrWhiteSpace(search.Override)) || other is null || FinalTarget(other) == FinalTarget(chosen))
+            return;
+
+        throw new LibTorchException(
+            $"{(search.Loaded is null ? "The environment variable LIBTORCH names" : "The process has loaded")} {chosen}, but the application brings "
+            + $"{other}, which TorchSharp would load as well, and two cannot share a process. Remove the reference to libtorch's package "
+            + "(libtorch-cpu-*, TorchSharp-cpu or TorchSharp-cuda-*; not TorchSharp itself) from the application's project"
+            + (search.Loaded is null ? ", or unset LIBTORCH." : ", or call LibTorch.Load before anything else loads libtorch."));
+    }
+
+    private static string FinalTarget(string path) => File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+
+    // The application's own comes first, since it is of the version that the application's TorchSharp is of.
     private string FindBridge(string libTorch)
     {
-        IEnumerable<string> folders = [libTorch, .. search.Folders];
+        IEnumerable<string> folders = [.. search.Folders, libTorch];
         var folder = FirstFolderWith(NativeNames.Bridge, folders.Distinct(StringComparer.Ordinal))
             ?? throw _trace.Failure($"libtorch is in '{libTorch}', but TorchSharp's own native library was not found.");
         return Path.Combine(folder, NativeNames.Bridge);
@@ -69,22 +98,32 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
         return null;
     }
 
-    private nint LoadBridge(string path, out bool isPatched)
+    // What computes on the CPU works without it, so a CUDA part that does not load is worth a word and not a failure.
+    private bool LoadCuda(string folder)
     {
-        isPatched = false;
-        if (TryLoad(path, out var handle))
-            return handle;
+        foreach (var name in NativeNames.BeforeCuda)
+            _ = TryLoadIn(folder, name) || TryLoadElsewhere(name);
+        TryLoadIn(folder, NativeNames.CudaCore);
+        if (TryLoadIn(folder, NativeNames.Cuda))
+            return true;
 
-        if (OperatingSystem.IsLinux() && _trace.LastReason.Contains(TooNewVersion, StringComparison.Ordinal))
-        {
-            isPatched = true;
-            return LoadPatchedBridge(path);
-        }
-
-        throw _trace.Failure("TorchSharp's native library does not load.");
+        _cautions.Add($"Its CUDA part does not load: {_trace.LastReason}.");
+        return false;
     }
 
-    private nint LoadPatchedBridge(string path)
+    private void LoadBridge(string path)
+    {
+        if (TryLoad(path, out _))
+            return;
+        if (!OperatingSystem.IsLinux() || !_trace.LastReason.Contains(TooNewVersion, StringComparison.Ordinal))
+            throw _trace.Failure("TorchSharp's native library does not load.");
+
+        LoadPatchedBridge(path);
+        _isPatched = true;
+    }
+
+    [SupportedOSPlatform("linux")]
+    private void LoadPatchedBridge(string path)
     {
         byte[] original, patched;
         try
@@ -95,15 +134,15 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
         {
             _trace.Add(path, e.Message);
-            throw _trace.Failure($"This system's libstdc++ is too old for TorchSharp's native library, which cannot be adapted.", e);
+            throw _trace.Failure("This system's libstdc++ is too old for TorchSharp's native library, which cannot be adapted.", e);
         }
 
         foreach (var folder in search.CacheFolders)
         {
             try
             {
-                if (OperatingSystem.IsLinux() && TryLoad(PatchCache.Keep(folder, original, patched), out var handle))
-                    return handle;
+                if (TryLoad(PatchCache.Keep(folder, original, patched), out _))
+                    return;
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
@@ -114,8 +153,28 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
         throw _trace.Failure("This system's libstdc++ is too old for TorchSharp's native library, and no adapted copy of it could be used.");
     }
 
-    private nint LoadOrFail(string path) =>
-        TryLoad(path, out var handle) ? handle : throw _trace.Failure($"libtorch was found in '{Path.GetDirectoryName(path)}', but does not load.");
+    private void StartTorchSharp(string bridge)
+    {
+        try
+        {
+            // The first call through the bridge: it fails here, if it fails at all.
+            _ = torch.get_num_threads();
+        }
+        catch (Exception e) when (e is TypeInitializationException or TypeLoadException)
+        {
+            // TorchSharp never recovers from a failed first use, which may have been the application's, before this.
+            _trace.Add(bridge, e.GetBaseException().Message.Split('\n')[0].TrimEnd());
+            throw _trace.Failure(
+                "TorchSharp's native library is loaded, but TorchSharp cannot call it."
+                + " An application that uses TorchSharp itself has to call LibTorch.Load before its first use of it.",
+                e);
+        }
+    }
+
+    private nint LoadOrFail(string folder, string name) =>
+        TryLoad(Path.Combine(folder, name), out var handle)
+            ? handle
+            : throw _trace.Failure($"libtorch was found in '{folder}', but {name} does not load.");
 
     private bool TryLoadIn(string folder, string name)
     {
@@ -123,10 +182,18 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
         return File.Exists(path) && TryLoad(path, out _);
     }
 
-    // Packages may lie in folders of their own, where the system's linker does not find what a library of one needs from another:
-    // a library that it misses is looked for in all folders, loaded first, and the load repeated.
+    // NuGet packages may lie in folders of their own, where the system does not find what a library of one needs from another: what it
+    // misses is looked for in all folders and loaded first, and the load repeated; each library once, or two that need each other would go
+    // on for ever. A CUDA libtorch needs some twenty of them.
     private bool TryLoad(string path, out nint handle)
     {
+        handle = 0;
+        if (OperatingSystem.IsLinux() && ElfHeader.FlawOf(path) is { } flaw)
+        {
+            _trace.Add(path, flaw);
+            return false;
+        }
+
         for (var attempt = 0; ; attempt++)
         {
             try
@@ -136,32 +203,15 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
             }
             catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
             {
-                _trace.Add(path, e.Message);
-                handle = 0;
-                if (attempt == 32 || LoadTrace.MissingLibrary(e.Message) is not { } missing || !TryLoadElsewhere(missing, path))
+                _trace.Add(path, LoadTrace.Shorten(e.Message));
+                if (attempt == 64 || LoadTrace.MissingLibrary(e.Message) is not { } missing || !_lookedFor.Add(missing)
+                    || !TryLoadElsewhere(missing))
+                {
                     return false;
+                }
             }
         }
     }
 
-    private bool TryLoadElsewhere(string missing, string wantedBy) =>
-        search.Folders
-            .Select(folder => Path.Combine(folder, missing))
-            .FirstOrDefault(path => path != wantedBy && File.Exists(path)) is { } path
-        && TryLoad(path, out _);
-
-    private static string? FolderOfLoadedLibTorch()
-    {
-        using var process = Process.GetCurrentProcess();
-        foreach (ProcessModule module in process.Modules)
-        {
-            using (module)
-            {
-                if (string.Equals(Path.GetFileName(module.FileName), NativeNames.Cpu, StringComparison.OrdinalIgnoreCase))
-                    return Path.GetDirectoryName(module.FileName);
-            }
-        }
-
-        return null;
-    }
+    private bool TryLoadElsewhere(string name) => search.Folders.Any(folder => TryLoadIn(folder, name));
 }

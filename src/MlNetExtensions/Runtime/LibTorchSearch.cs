@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 
 namespace MlNetMlp.Runtime;
@@ -6,7 +7,9 @@ namespace MlNetMlp.Runtime;
 /// <param name="Override">The value of <c>LIBTORCH</c>; null or blank if it is not set.</param>
 /// <param name="Folders">The other folders, in the order in which they are searched.</param>
 /// <param name="CacheFolders">Where a patched bridge may be kept, in order of preference.</param>
-internal sealed record LibTorchSearch(string? Override, IReadOnlyList<string> Folders, IReadOnlyList<string> CacheFolders)
+/// <param name="Loaded">The folder of a libtorch that is in the process already.</param>
+internal sealed record LibTorchSearch(
+    string? Override, IReadOnlyList<string> Folders, IReadOnlyList<string> CacheFolders, string? Loaded = null)
 {
     public static string RuntimeIdentifier { get; } =
         (OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux")
@@ -30,7 +33,8 @@ internal sealed record LibTorchSearch(string? Override, IReadOnlyList<string> Fo
                 Environment.GetEnvironmentVariable("XDG_CACHE_HOME"),
                 Environment.GetFolderPath(Environment.SpecialFolder.UserProfile),
                 Path.GetTempPath(),
-                Environment.UserName));
+                Environment.UserName),
+            FolderOfLoadedLibTorch());
     }
 
     // A home may be missing or read-only (services, containers), so the temporary folder is the last resort.
@@ -47,4 +51,19 @@ internal sealed record LibTorchSearch(string? Override, IReadOnlyList<string> Fo
     }
 
     public static string Tidy(string folder) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+
+    private static string? FolderOfLoadedLibTorch()
+    {
+        using var process = Process.GetCurrentProcess();
+        foreach (ProcessModule module in process.Modules)
+        {
+            using (module)
+            {
+                if (string.Equals(Path.GetFileName(module.FileName), NativeNames.Cpu, StringComparison.OrdinalIgnoreCase))
+                    return Path.GetDirectoryName(module.FileName);
+            }
+        }
+
+        return null;
+    }
 }

@@ -33,6 +33,13 @@ internal sealed partial class LoadTrace
     public static string? MissingLibrary(string reason) =>
         CannotOpen().Match(reason) is { Success: true } match ? match.Groups[1].Value : null;
 
+    /// <summary>The part of a .NET loading error that the system's linker said; the rest is advice on tracing.</summary>
+    public static string Shorten(string reason)
+    {
+        var lines = reason.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return lines.Length < 2 ? reason : string.Join("; ", lines.Skip(1).Distinct(StringComparer.Ordinal));
+    }
+
     private static string PackageOf(string library) => library switch
     {
         _ when library.StartsWith("libgomp.", StringComparison.Ordinal) => " (libgomp1 on Debian and Ubuntu, libgomp on Fedora and RHEL)",

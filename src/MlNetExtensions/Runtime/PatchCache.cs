@@ -35,8 +35,11 @@ internal static partial class PatchCache
     private static bool Holds(string path, ReadOnlySpan<byte> content)
     {
         var file = new FileInfo(path);
-        if (!file.Exists || file.LinkTarget is not null || file.Length != content.Length || (file.UnixFileMode & OthersMayWrite) != 0)
+        if (!file.Exists || file.LinkTarget is not null || file.Length != content.Length || (file.UnixFileMode & OthersMayWrite) != 0
+            || !IsOwn(path))
+        {
             return false;
+        }
 
         // The expected bytes are at hand, so they are compared themselves rather than their hashes.
         return File.ReadAllBytes(path).AsSpan().SequenceEqual(content);
@@ -76,24 +79,18 @@ internal static partial class PatchCache
             throw new IOException($"{folder} can be written by other users (chmod 700 it).");
         if (info.Parent is { } parent && (parent.UnixFileMode & OthersMayWrite) != 0 && (parent.UnixFileMode & UnixFileMode.StickyBit) == 0)
             throw new IOException($"{parent.FullName} can be written by other users, who could replace {folder}.");
-        if (OwnerOf(folder) is { } owner && owner != GetEffectiveUser())
-            throw new IOException($"{folder} belongs to another user (id {owner}).");
+        if (!IsOwn(folder))
+            throw new IOException($"{folder} belongs to another user.");
     }
 
     // statx, unlike stat, has one layout on every architecture: the user id is at byte 20 of 256.
-    private static uint? OwnerOf(string folder)
+    private static bool IsOwn(string path)
     {
         const int CurrentFolder = -100, DoNotFollowLinks = 0x100;
         const uint Owner = 0x8;
         Span<byte> result = stackalloc byte[256];
-        try
-        {
-            return StatX(CurrentFolder, folder, DoNotFollowLinks, Owner, result) == 0 ? BitConverter.ToUInt32(result[20..]) : null;
-        }
-        catch (EntryPointNotFoundException)
-        {
-            return null;
-        }
+        return StatX(CurrentFolder, path, DoNotFollowLinks, Owner, result) == 0
+            && BitConverter.ToUInt32(result[20..]) == GetEffectiveUser();
     }
 
     [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
