@@ -7,6 +7,9 @@ namespace MlNetMlp.Data;
 /// <summary>Reads the feature vector of the current row as Single values, whatever number type the column has.</summary>
 internal abstract class FeatureReader
 {
+    /// <summary>What a feature column must be, for an error.</summary>
+    public const string Expected = "a vector of numbers (best Single)";
+
     /// <summary>Copies the features of the current row.</summary>
     /// <param name="destination">Room for exactly the features of one row.</param>
     public abstract void Read(Span<float> destination);
@@ -18,7 +21,7 @@ internal abstract class FeatureReader
     public static int Width(DataViewSchema.Column column)
     {
         if (column.Type is not VectorDataViewType vector || !IsNumber(vector.ItemType))
-            throw DataErrors.WrongType("feature", column.Name, "a vector of numbers (best Single)", DataErrors.Describe(column.Type));
+            throw DataErrors.WrongType("feature", column.Name, Expected, DataErrors.Describe(column.Type));
         return vector.IsKnownSize ? vector.Size : throw DataErrors.UnknownSize(column.Name, DataErrors.Describe(column.Type));
     }
 

@@ -23,6 +23,9 @@ internal static class DataErrors
         new($"Column '{column}', row {row}, slot {slot}{(slotName is null ? "" : $" ('{slotName}')")} is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)}. "
             + "Features must be finite: replace missing values first, for instance with Transforms.ReplaceMissingValues, or drop the row.");
 
+    public static InvalidOperationException NonFiniteScore(long row) =>
+        new($"The model's score of row {row} is not finite: its features lie too far outside of those that the model was trained on.");
+
     public static InvalidOperationException NonFinite(string role, string column, long row, float value) =>
         new($"The {role} column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; it must be finite.");
 
@@ -49,6 +52,9 @@ internal static class DataErrors
 
     public static ArgumentOutOfRangeException ClassWeightCount(int classes, int weights) =>
         OutOfRange("options", $"The option 'ClassWeights' must have one weight for each of the {classes} classes, but has {weights}.");
+
+    public static ArgumentOutOfRangeException ClassWeightsOfRegression(string method) =>
+        OutOfRange("options", $"{method}: option 'ClassWeights' must be null for regression, which has no classes.");
 
     public static string Describe(DataViewType type) => type.ToString() ?? type.GetType().Name;
 

@@ -39,7 +39,7 @@ public static class OptionRanges
             var name = prefix + property.Name;
             foreach (var rule in property.GetCustomAttributes<ValidationAttribute>())
             {
-                if (!rule.IsValid(value))
+                if (!Allows(rule, value))
                     faults.Add($"option '{name}' must be {Describe(rule)}, but was {Text(value)}");
             }
 
@@ -52,6 +52,16 @@ public static class OptionRanges
         // Rules between options assume that each is within its own range.
         if (faults.Count == before && options is IValidatableObject rules)
             faults.AddRange(rules.Validate(new ValidationContext(options)).Select(result => prefix + result.ErrorMessage));
+    }
+
+    // The attribute's own check rounds a real number to an integer where its bounds were written as integers.
+    private static bool Allows(ValidationAttribute rule, object? value)
+    {
+        if (rule is not RangeAttribute range || value is null)
+            return rule.IsValid(value);
+        var number = Convert.ToDouble(value, CultureInfo.InvariantCulture);
+        var (low, high) = (Convert.ToDouble(range.Minimum, CultureInfo.InvariantCulture), Convert.ToDouble(range.Maximum, CultureInfo.InvariantCulture));
+        return (range.MinimumIsExclusive ? number > low : number >= low) && (range.MaximumIsExclusive ? number < high : number <= high);
     }
 
     private static bool HasRules(Type type) =>
@@ -79,7 +89,7 @@ public static class OptionRanges
     }
 
     private static bool IsUnbounded(object bound) =>
-        bound is double.MaxValue or double.MinValue or int.MaxValue or int.MinValue or long.MaxValue or long.MinValue;
+        bound is double.MaxValue or double.MinValue or int.MaxValue or int.MinValue or (double)long.MaxValue;
 
     private static string Text(object? value) => value switch
     {
