@@ -39,7 +39,7 @@ public static class OptionRanges
             var name = prefix + property.Name;
             foreach (var rule in property.GetCustomAttributes<ValidationAttribute>())
             {
-                if (!rule.IsValid(value))
+                if (!IsValid(rule, value))
                     faults.Add($"option '{name}' must be {Describe(rule)}, but was {Text(value)}");
             }
 
@@ -53,6 +53,12 @@ public static class OptionRanges
         if (faults.Count == before && options is IValidatableObject rules)
             faults.AddRange(rules.Validate(new ValidationContext(options)).Select(result => prefix + result.ErrorMessage));
     }
+
+    // [Range(0, 1)] takes its bounds for int and rounds the value to one first: 0.9 would be 1, and NaN an overflow.
+    private static bool IsValid(ValidationAttribute rule, object? value) =>
+        rule is RangeAttribute { Minimum: int low, Maximum: int high } range && value is double or float
+            ? new RangeAttribute((double)low, high) { MinimumIsExclusive = range.MinimumIsExclusive, MaximumIsExclusive = range.MaximumIsExclusive }.IsValid(value)
+            : rule.IsValid(value);
 
     private static bool HasRules(Type type) =>
         type.IsClass && (typeof(IValidatableObject).IsAssignableFrom(type)
