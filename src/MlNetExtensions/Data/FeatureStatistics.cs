@@ -1,5 +1,6 @@
 using MlNetMlp.Runtime;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace MlNetMlp.Data;
 
@@ -13,26 +14,30 @@ public sealed record FeatureStatistics(IReadOnlyList<float> Mean, IReadOnlyList<
     public float[] Scale() => [.. StandardDeviation.Select(s => s > 0 ? s : 1)];
 }
 
-/// <summary>Gathers <see cref="FeatureStatistics"/> block by block; blocks are merged in double precision (Chan, Golub and LeVeque, 1979).</summary>
+/// <summary>
+/// Gathers <see cref="FeatureStatistics"/>: a few rows at a time in Single precision about a value near the mean, and the groups in Double
+/// (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
+/// </summary>
 internal sealed class FeatureMoments(int width)
 {
+    private const int GroupRows = 64;
+
     private readonly double[] _mean = new double[width];
     private readonly double[] _squares = new double[width];
+    private readonly float[] _centre = new float[width];
+    private readonly float[] _sum = new float[width];
+    private readonly float[] _sumOfSquares = new float[width];
+    private readonly float[] _difference = new float[width];
     private long _rows;
 
-    public void Add(Tensor features)
+    /// <summary>Takes rows in.</summary>
+    /// <param name="features">Single [rows, width] on the CPU.</param>
+    public unsafe void Add(Tensor features)
     {
-        const int blockValues = 1 << 20;
+        var address = TensorMemory.Address(features);
         var rows = features.shape[0];
-        var step = Math.Max(1, blockValues / width);
-        for (long start = 0; start < rows; start += step)
-        {
-            using var scope = NewDisposeScope();
-            var length = Math.Min(step, rows - start);
-            var block = features.narrow(0, start, length);
-            var (variance, mean) = block.var_mean(new long[] { 0 }, unbiased: false);
-            Merge(TensorMemory.Floats(mean), TensorMemory.Floats(variance), length);
-        }
+        for (long start = 0; start < rows; start += GroupRows)
+            AddGroup(address + (start * width), (int)Math.Min(GroupRows, rows - start));
     }
 
     public FeatureStatistics Finish()
@@ -49,14 +54,26 @@ internal sealed class FeatureMoments(int width)
         return new([.. _mean.Select(m => (float)m)], deviation);
     }
 
-    private void Merge(ReadOnlySpan<float> mean, ReadOnlySpan<float> variance, long rows)
+    private unsafe void AddGroup(float* rows, int count)
     {
-        var total = _rows + rows;
+        // Any value of the feature is near enough to the group's mean to keep digits.
+        new ReadOnlySpan<float>(rows, width).CopyTo(_centre);
+        _sum.AsSpan().Clear();
+        _sumOfSquares.AsSpan().Clear();
+        for (var row = 0; row < count; row++)
+        {
+            TensorPrimitives.Subtract(new ReadOnlySpan<float>(rows + ((long)row * width), width), _centre, _difference);
+            TensorPrimitives.Add(_sum, _difference, _sum);
+            TensorPrimitives.MultiplyAdd(_difference, _difference, _sumOfSquares, _sumOfSquares);
+        }
+
+        var total = _rows + count;
         for (var i = 0; i < width; i++)
         {
-            var difference = mean[i] - _mean[i];
-            _squares[i] += ((double)variance[i] * rows) + (difference * difference * ((double)_rows * rows / total));
-            _mean[i] += difference * rows / total;
+            var offset = (double)_sum[i] / count;
+            var change = _centre[i] + offset - _mean[i];
+            _squares[i] += Math.Max(0, _sumOfSquares[i] - (offset * _sum[i])) + (change * change * ((double)_rows * count / total));
+            _mean[i] += change * count / total;
         }
 
         _rows = total;

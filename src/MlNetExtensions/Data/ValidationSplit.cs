@@ -16,21 +16,22 @@ internal static class ValidationSplit
         var chosen = new bool[labels.Length];
         if (fraction <= 0)
             return chosen;
-        var byClass = new List<(ulong Order, int Row)>[classes];
+        var byClass = new List<int>[classes];
         for (var row = 0; row < labels.Length; row++)
-        {
-            var index = classes == 1 ? 0 : (int)labels[row];
-            (byClass[index] ??= []).Add((RandomStreams.Hash((ulong)seed, (ulong)row), row));
-        }
+            (byClass[classes == 1 ? 0 : (int)labels[row]] ??= []).Add(row);
 
-        foreach (var rows in byClass)
+        for (var index = 0; index < classes; index++)
         {
-            if (rows is null)
+            if (byClass[index] is not { } rows)
                 continue;
-            rows.Sort();
+            var random = new DeterministicRandom(RandomStreams.Hash((ulong)seed, (ulong)index));
             var held = Math.Min((int)Math.Round(fraction * rows.Count), rows.Count - 1);
             for (var i = 0; i < held; i++)
-                chosen[rows[i].Row] = true;
+            {
+                var other = i + random.Next(rows.Count - i);
+                (rows[i], rows[other]) = (rows[other], rows[i]);
+                chosen[rows[i]] = true;
+            }
         }
 
         return chosen;
