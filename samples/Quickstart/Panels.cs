@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using MlNetMlp.Training;
 using ScottPlot;
 
 namespace Quickstart;
@@ -15,8 +16,8 @@ internal static class Panels
         foreach (var (i, entry) in entries.Index())
         {
             if (entry.Competitor.Curve?.Invoke(entry.Model.LastTransformer) is not { } curve) continue;
-            Line(plot, $"{entry.Competitor.Name}, training rows", Epochs(curve.Training), Palette.GetColor(i).WithAlpha(0.4));
-            Line(plot, $"{entry.Competitor.Name}, validation rows", Epochs(curve.Validation), Palette.GetColor(i));
+            Line(plot, $"{entry.Competitor.Name}, training rows", Epochs(curve, point => point.TrainingLoss), Palette.GetColor(i).WithAlpha(0.4));
+            Line(plot, $"{entry.Competitor.Name}, validation rows", Epochs(curve, point => point.ValidationLoss), Palette.GetColor(i));
         }
 
         plot.ShowLegend(Alignment.UpperRight);
@@ -117,6 +118,6 @@ internal static class Panels
         line.LineWidth = 2;
     }
 
-    private static IEnumerable<Coordinates> Epochs(IEnumerable<double> losses) =>
-        losses.Index().Select(p => new Coordinates(p.Index + 1, p.Item));
+    private static IEnumerable<Coordinates> Epochs(LearningCurve curve, Func<LearningCurvePoint, double?> loss) =>
+        curve.Points.Where(point => loss(point) is not null).Select(point => new Coordinates(point.Epoch, loss(point)!.Value));
 }

@@ -1,14 +1,14 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
+using MlNetMlp.Interop;
+using MlNetMlp.Tabular;
+using MlNetMlp.Training;
 
 namespace Quickstart;
 
 /// <summary>A trainer and its name; <paramref name="Curve"/> reads the losses by epoch from the fitted model, if it keeps them.</summary>
-internal sealed record Competitor(string Name, IEstimator<ITransformer> Trainer, Func<ITransformer, LearningCurve>? Curve = null);
-
-/// <summary>The loss on the training and on the validation rows, one value per epoch.</summary>
-internal sealed record LearningCurve(IReadOnlyList<double> Training, IReadOnlyList<double> Validation);
+internal sealed record Competitor(string Name, IEstimator<ITransformer> Trainer, Func<ITransformer, LearningCurve?>? Curve = null);
 
 internal sealed record Metric(string Name, string Value);
 
@@ -27,6 +27,7 @@ internal sealed record Problem(
         [
             new("FastTree", ml.BinaryClassification.Trainers.FastTree()),
             new("LightGBM", ml.BinaryClassification.Trainers.LightGbm()),
+            new("ScaledMlp", ml.BinaryClassification.Trainers.ScaledMlp(Watched(live)), CurveOf),
         ],
         scored =>
         {
@@ -41,6 +42,7 @@ internal sealed record Problem(
         [
             new("FastTree", ml.MulticlassClassification.Trainers.OneVersusAll(ml.BinaryClassification.Trainers.FastTree())),
             new("LightGBM", ml.MulticlassClassification.Trainers.LightGbm()),
+            new("ScaledMlp", ml.MulticlassClassification.Trainers.ScaledMlp(Watched(live)), CurveOf),
         ],
         scored =>
         {
@@ -54,10 +56,18 @@ internal sealed record Problem(
         [
             new("FastTree", ml.Regression.Trainers.FastTree()),
             new("LightGBM", ml.Regression.Trainers.LightGbm()),
+            new("ScaledMlp", ml.Regression.Trainers.ScaledMlp(Watched(live)), CurveOf),
         ],
         scored =>
         {
             var metrics = ml.Regression.Evaluate(scored);
             return [new("R2", $"{metrics.RSquared:0.000}"), new("RMSE", $"{metrics.RootMeanSquaredError:0.0}")];
         });
+
+    private static ScaledMlp.Options Watched(LiveLine live) => new()
+    {
+        Progress = live.Progress<TrainingProgress>(progress => progress.ToString()),
+    };
+
+    private static LearningCurve? CurveOf(ITransformer model) => NetworkModel.Find(model)?.LearningCurve;
 }

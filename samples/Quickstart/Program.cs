@@ -42,7 +42,7 @@ static void Compete(string outputFolder)
         var last = entries.Last(entry => entry.Problem == problem);
         var modelFile = Path.Combine(outputFolder, problem.Data.Name, "model.zip");
         Directory.CreateDirectory(Path.GetDirectoryName(modelFile)!);
-        Save(ml, last, modelFile);
+        ModelFile.Save(ml, last.Model, last.InputSchema, modelFile);
         var count = FreshProcess.Verify(problem.Data.Name, modelFile, last.Scored);
         Console.WriteLine($"{problem.Data.Name}, {last.Competitor.Name} loaded by a second process: {count} scores, all equal to the bit");
     }
@@ -66,8 +66,6 @@ static IEnumerable<Entry> FitAll(MLContext ml, Problem problem, LiveLine live)
         yield return new Entry(problem, competitor, model, data.TrainSet.Schema, scored, problem.Judge(scored), clock.Elapsed);
     }
 }
-
-static void Save(MLContext ml, Entry entry, string path) => ml.Model.Save(entry.Model, entry.InputSchema, path);
 
 static string Row(Entry entry)
 {

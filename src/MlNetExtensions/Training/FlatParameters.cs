@@ -140,6 +140,20 @@ public sealed class FlatParameters : IDisposable
         Gradient.mul_(norm);
     }
 
+    /// <summary>Adds the gradient of a penalty on the decayed parameters w, ½·λ·‖w‖².</summary>
+    /// <param name="decay">λ, at least 0.</param>
+    /// <returns>The penalty.</returns>
+    public double AddPenalty(double decay)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(decay);
+        using var gradient = Gradient.narrow(0, 0, DecayedCount);
+        using var norm = DecayedValues.norm();
+        using Scalar scale = decay;
+        gradient.add_(DecayedValues, scale);
+        var length = norm.ToDouble();
+        return decay / 2 * length * length;
+    }
+
     /// <summary>
     /// Keeps a copy of the parameters and of the module's persistent buffers (running statistics), in place of an earlier copy.
     /// </summary>

@@ -26,11 +26,11 @@ public sealed record LbfgsSettings
     public double RelativeTolerance { get; init; } = 1e-9;
 
     /// <summary>c₁ of the sufficient decrease f(x + αd) ≤ f(x) + c₁α·gᵀd, in (0, ½).</summary>
-    [Range(double.Epsilon, 0.5)]
+    [Range(0.0, 0.5, MinimumIsExclusive = true, MaximumIsExclusive = true)]
     public double SufficientDecrease { get; init; } = 1e-4;
 
     /// <summary>c₂ of the curvature condition |g(x + αd)ᵀd| ≤ c₂|gᵀd|, in (c₁, 1).</summary>
-    [Range(double.Epsilon, 1.0)]
+    [Range(0.0, 1.0, MinimumIsExclusive = true, MaximumIsExclusive = true)]
     public double Curvature { get; init; } = 0.9;
 
     /// <summary>Evaluations of one line search at most, at least 2.</summary>

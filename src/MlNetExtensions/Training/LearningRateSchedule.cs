@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 
 namespace MlNetMlp.Training;
 
@@ -10,6 +11,9 @@ namespace MlNetMlp.Training;
 /// With w warm-up steps, step t (from 0) of T has the multiplier (t+1)/w while t &lt; w, and then the shape's own, counted from the end
 /// of the warm-up. A schedule holds no state, so one can serve many trainings and a resumed one.
 /// </remarks>
+[JsonDerivedType(typeof(ConstantSchedule), "constant")]
+[JsonDerivedType(typeof(CosineSchedule), "cosine")]
+[JsonDerivedType(typeof(StepSchedule), "step")]
 public abstract record LearningRateSchedule
 {
     /// <summary>
@@ -96,7 +100,7 @@ public sealed record StepSchedule : LearningRateSchedule
     /// <summary>
     /// k as a fraction of the steps after warm-up, in (0, 1]; a third by default. Not used where <see cref="EverySteps"/> is set.
     /// </summary>
-    [Range(double.Epsilon, 1.0)]
+    [Range(0.0, 1.0, MinimumIsExclusive = true)]
     public double EveryFraction { get; init; } = 1.0 / 3;
 
     /// <summary>k as a number of steps, at least 1; <see langword="null"/> (the default) to use <see cref="EveryFraction"/>.</summary>

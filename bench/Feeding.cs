@@ -1,0 +1,54 @@
+using Microsoft.ML;
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Bench;
+
+/// <summary>Rows of a data view into a tensor, as a fit reads them, against plain copies from the objects.</summary>
+internal static class Feeding
+{
+    private const int Count = 1_000_000;
+    private static readonly ColumnNames Columns = new("Features", "Label", null, null);
+
+    public static void Run()
+    {
+        var ml = new MLContext(1);
+        var rows = Generated.Rows(Count);
+        var view = ml.Data.LoadFromEnumerable(rows);
+
+        var seconds = Clock.Medians(7, () => Read(view), () => Load(view), () => Copy(rows));
+
+        Console.WriteLine($"feeding: {Count} x 28 with labels, checked: {seconds[0] * 1e3:F0} ms, {Count / seconds[0] / 1e6:F1} M rows/s; "
+            + $"with statistics and split {seconds[1] * 1e3:F0} ms; plain copies {seconds[2] * 1e3:F0} ms, ratio {seconds[0] / seconds[2]:F2}");
+    }
+
+    private static void Read(IDataView view)
+    {
+        using var reader = new RowReader(view, Columns, acceptNonFinite: false);
+        using var store = new RowStore(Generated.Width, Count, long.MaxValue);
+        while (reader.Next(store.NextRow()))
+            store.Commit(reader.Label, reader.Weight);
+        using var features = store.TakeFeatures();
+    }
+
+    private static void Load(IDataView view)
+    {
+        var settings = new LoadSettings(TaskKind.Regression, Columns, [], null, 0.1, long.MaxValue, false, 1);
+        using var set = new TrainingSetLoader(settings, _ => { }, () => { }).Load(view, null, null).Set;
+    }
+
+    private static void Copy(Generated.Row[] rows)
+    {
+        using var features = empty(Count, Generated.Width);
+        using var labels = empty(Count);
+        var target = TensorMemory.Floats(features);
+        var label = TensorMemory.Floats(labels);
+        for (var i = 0; i < Count; i++)
+        {
+            rows[i].Features.CopyTo(target[(i * Generated.Width)..]);
+            label[i] = rows[i].Label;
+        }
+    }
+}

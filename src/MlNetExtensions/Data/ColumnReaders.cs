@@ -1,0 +1,144 @@
+using System.Numerics;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+
+namespace MlNetMlp.Data;
+
+/// <summary>Reads the feature vector of the current row as Single values, whatever number type the column has.</summary>
+internal abstract class FeatureReader
+{
+    /// <summary>What a feature column must be, for an error.</summary>
+    public const string Expected = "a vector of numbers (best Single)";
+
+    /// <summary>Copies the features of the current row.</summary>
+    /// <param name="destination">Room for exactly the features of one row.</param>
+    public abstract void Read(Span<float> destination);
+
+    /// <summary>Number of slots of a feature column.</summary>
+    /// <param name="column">The column.</param>
+    /// <returns>Its number of slots.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The column is not a vector of numbers of known size.</exception>
+    public static int Width(DataViewSchema.Column column)
+    {
+        if (column.Type is not VectorDataViewType vector || !IsNumber(vector.ItemType))
+            throw DataErrors.WrongType("feature", column.Name, Expected, DataErrors.Describe(column.Type));
+        return vector.IsKnownSize ? vector.Size : throw DataErrors.UnknownSize(column.Name, DataErrors.Describe(column.Type));
+    }
+
+    public static bool IsNumber(DataViewType type) => type is NumberDataViewType or BooleanDataViewType;
+
+    public static FeatureReader Create(DataViewRow row, DataViewSchema.Column column)
+    {
+        Width(column);
+        var item = ((VectorDataViewType)column.Type).ItemType.RawType;
+        if (item == typeof(float))
+            return new SingleReader(row.GetGetter<VBuffer<float>>(column));
+        if (item == typeof(bool))
+            return new Converter<bool>(row.GetGetter<VBuffer<bool>>(column), static value => value ? 1 : 0);
+        return Type.GetTypeCode(item) switch
+        {
+            TypeCode.Double => Number<double>(row, column),
+            TypeCode.SByte => Number<sbyte>(row, column),
+            TypeCode.Byte => Number<byte>(row, column),
+            TypeCode.Int16 => Number<short>(row, column),
+            TypeCode.UInt16 => Number<ushort>(row, column),
+            TypeCode.Int32 => Number<int>(row, column),
+            TypeCode.UInt32 => Number<uint>(row, column),
+            TypeCode.Int64 => Number<long>(row, column),
+            _ => Number<ulong>(row, column),
+        };
+    }
+
+    private static Converter<T> Number<T>(DataViewRow row, DataViewSchema.Column column)
+        where T : struct, INumber<T> =>
+        new(row.GetGetter<VBuffer<T>>(column), static value => float.CreateTruncating(value));
+
+    private sealed class SingleReader(ValueGetter<VBuffer<float>> getter) : FeatureReader
+    {
+        private VBuffer<float> _buffer;
+
+        public override void Read(Span<float> destination)
+        {
+            getter(ref _buffer);
+            if (_buffer.IsDense)
+                _buffer.GetValues().CopyTo(destination);
+            else
+                _buffer.CopyTo(destination);
+        }
+    }
+
+    private sealed class Converter<T>(ValueGetter<VBuffer<T>> getter, Func<T, float> convert) : FeatureReader
+        where T : struct
+    {
+        private VBuffer<T> _buffer;
+
+        public override void Read(Span<float> destination)
+        {
+            getter(ref _buffer);
+            var values = _buffer.GetValues();
+            if (_buffer.IsDense)
+            {
+                for (var i = 0; i < values.Length; i++)
+                    destination[i] = convert(values[i]);
+                return;
+            }
+
+            destination.Clear();
+            var indices = _buffer.GetIndices();
+            for (var i = 0; i < values.Length; i++)
+                destination[indices[i]] = convert(values[i]);
+        }
+    }
+}
+
+/// <summary>Reads labels, weights and flags of the current row as Single values; NaN is a missing value.</summary>
+internal static class ScalarReader
+{
+    public static Func<float> Create(DataViewRow row, DataViewSchema.Column column)
+    {
+        if (column.Type is KeyDataViewType key)
+        {
+            return Type.GetTypeCode(key.RawType) switch
+            {
+                TypeCode.Byte => Key<byte>(row, column),
+                TypeCode.UInt16 => Key<ushort>(row, column),
+                TypeCode.UInt32 => Key<uint>(row, column),
+                _ => Key<ulong>(row, column),
+            };
+        }
+
+        return column.Type.RawType == typeof(bool)
+            ? Convert<bool>(row, column, static value => value ? 1 : 0)
+            : Type.GetTypeCode(column.Type.RawType) switch
+            {
+                TypeCode.Single => Convert<float>(row, column, static value => value),
+                TypeCode.Double => Number<double>(row, column),
+                TypeCode.SByte => Number<sbyte>(row, column),
+                TypeCode.Byte => Number<byte>(row, column),
+                TypeCode.Int16 => Number<short>(row, column),
+                TypeCode.UInt16 => Number<ushort>(row, column),
+                TypeCode.Int32 => Number<int>(row, column),
+                TypeCode.UInt32 => Number<uint>(row, column),
+                TypeCode.Int64 => Number<long>(row, column),
+                _ => Number<ulong>(row, column),
+            };
+    }
+
+    private static Func<float> Number<T>(DataViewRow row, DataViewSchema.Column column)
+        where T : struct, INumber<T> => Convert<T>(row, column, static value => float.CreateTruncating(value));
+
+    // Keys count from 1, and 0 is a missing value; classes count from 0.
+    private static Func<float> Key<T>(DataViewRow row, DataViewSchema.Column column)
+        where T : struct, INumber<T> => Convert<T>(row, column, static value => T.IsZero(value) ? float.NaN : float.CreateTruncating(value) - 1);
+
+    private static Func<float> Convert<T>(DataViewRow row, DataViewSchema.Column column, Func<T, float> convert)
+    {
+        var getter = row.GetGetter<T>(column);
+        T value = default!;
+        return () =>
+        {
+            getter(ref value);
+            return convert(value);
+        };
+    }
+}

@@ -1,0 +1,64 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+
+namespace MlNetMlp.Data;
+
+/// <summary>Everything that is said about unusable data: the column or row, what was found, what was expected, what to do.</summary>
+internal static class DataErrors
+{
+    public static ArgumentOutOfRangeException MissingColumn(string role, string name, IEnumerable<string> available) =>
+        Schema($"There is no column '{name}' to be the {role} column. Columns are: {string.Join(", ", available.Distinct().Select(c => $"'{c}'"))}.");
+
+    public static ArgumentOutOfRangeException WrongType(string role, string name, string expected, string found) =>
+        Schema($"The {role} column '{name}' must be {expected}, but is {found}.");
+
+    public static ArgumentOutOfRangeException UnknownSize(string name, string found) =>
+        Schema($"The feature column '{name}' must be a vector of known size, but is {found}. Concatenate single columns with "
+            + "Transforms.Concatenate, or fix the size where the data are loaded.");
+
+    public static ArgumentOutOfRangeException WidthMismatch(string name, int expected, int found) =>
+        Schema($"The feature column '{name}' has {found} slots, but the model was trained on {expected}.");
+
+    public static InvalidOperationException NonFiniteFeature(string column, long row, int slot, string? slotName, float value) =>
+        new($"Column '{column}', row {row}, slot {slot}{(slotName is null ? "" : $" ('{slotName}')")} is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)}. "
+            + "Features must be finite: replace missing values first, for instance with Transforms.ReplaceMissingValues, or drop the row.");
+
+    public static InvalidOperationException NonFiniteScore(long row) =>
+        new($"The model's score of row {row} is not finite: its features lie too far outside of those that the model was trained on.");
+
+    public static InvalidOperationException NonFinite(string role, string column, long row, float value) =>
+        new($"The {role} column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; it must be finite.");
+
+    public static InvalidOperationException BadWeight(string column, long row, float value) =>
+        new($"The example weight column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; a weight must be finite and not negative.");
+
+    public static InvalidOperationException NoRows(string labelColumn, long missingLabels, long zeroWeights) =>
+        new((missingLabels, zeroWeights) switch
+        {
+            (0, 0) => "There are no rows to train on.",
+            (_, 0) => $"There are no rows to train on: the label '{labelColumn}' is missing in all {missingLabels} rows.",
+            (0, _) => $"There are no rows to train on: the example weight is 0 in all {zeroWeights} rows.",
+            _ => $"There are no rows to train on: the label '{labelColumn}' is missing in {missingLabels} rows and the example weight is 0 in {zeroWeights}.",
+        });
+
+    public static InvalidOperationException NoTrainingRows(string column) =>
+        new($"The validation column '{column}' is true in all rows: none is left to train on.");
+
+    public static InvalidOperationException UnknownClass(string column, float label, int classes) =>
+        new($"The label column '{column}' holds the class {label + 1}, but its type has {classes} classes.");
+
+    public static InvalidOperationException OneClass(string labelColumn, string className, long rows) =>
+        new($"The label '{labelColumn}' is {className} in all {rows} rows that can be used; a classifier needs at least two classes.");
+
+    public static ArgumentOutOfRangeException ClassWeightCount(int classes, int weights) =>
+        OutOfRange("options", $"The option 'ClassWeights' must have one weight for each of the {classes} classes, but has {weights}.");
+
+    public static ArgumentOutOfRangeException ClassWeightsOfRegression(string method) =>
+        OutOfRange("options", $"{method}: option 'ClassWeights' must be null for regression, which has no classes.");
+
+    public static string Describe(DataViewType type) => type.ToString() ?? type.GetType().Name;
+
+    private static ArgumentOutOfRangeException Schema(string message) => OutOfRange("schema", message);
+
+    private static ArgumentOutOfRangeException OutOfRange(string parameter, string message) => new(parameter, message);
+}

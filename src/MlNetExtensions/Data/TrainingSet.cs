@@ -1,0 +1,143 @@
+using MlNetMlp.Runtime;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Data;
+
+/// <summary>
+/// The rows that a method trains on, as tensors. A set that fits the memory budget is read once and kept; a larger one is read again in
+/// each pass and shuffled through a buffer of the budget's size. Methods use both alike.
+/// </summary>
+public sealed class TrainingSet : IDisposable
+{
+    private readonly RowStream? _stream;
+    private readonly int _seed;
+    private RowPool? _pool;
+
+    internal TrainingSet(
+        FeatureStatistics statistics, IReadOnlyList<string>? slotNames, long rows, RowBlock? validation, int seed, RowPool? pool, RowStream? stream)
+    {
+        Statistics = statistics;
+        SlotNames = slotNames;
+        RowCount = rows;
+        Validation = validation;
+        _seed = seed;
+        _pool = pool;
+        _stream = stream;
+    }
+
+    /// <summary>Number of features of a row.</summary>
+    public int FeatureCount => Statistics.Mean.Count;
+
+    /// <summary>Number of rows to train on; those held out are not counted.</summary>
+    public long RowCount { get; }
+
+    /// <summary>Means and standard deviations of the features.</summary>
+    public FeatureStatistics Statistics { get; }
+
+    /// <summary>Names of the features, where the feature column names its slots.</summary>
+    public IReadOnlyList<string>? SlotNames { get; }
+
+    /// <summary>Rows held out to judge training by, or null. The set owns them.</summary>
+    public RowBlock? Validation { get; private set; }
+
+    /// <summary>Whether the rows are read anew in each pass because they do not fit the memory budget.</summary>
+    public bool IsStreamed => _stream is not null;
+
+    /// <summary>Draws all training rows once, in random order.</summary>
+    /// <param name="batchSize">Rows of a batch; the sizes of the batches differ by one row at most.</param>
+    /// <param name="epoch">Number of the pass: each has an order of its own, the same for the same seed.</param>
+    /// <returns>The batches; the caller disposes each before it asks for the next.</returns>
+    public IEnumerable<RowBlock> Batches(int batchSize, int epoch)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        var random = new DeterministicRandom(RandomStreams.Hash((ulong)_seed, (ulong)epoch));
+        return _stream is null ? Pool.Draw(batchSize, RowCount, random, null) : Stream(batchSize, epoch, random);
+    }
+
+    /// <summary>Visits all training rows once in the order of the data, for sums over rows.</summary>
+    /// <param name="blockRows">Rows of a block.</param>
+    /// <returns>The blocks; the caller disposes each before it asks for the next.</returns>
+    public IEnumerable<RowBlock> Blocks(int blockRows)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(blockRows, 1);
+        if (_stream is null)
+        {
+            for (var start = 0; start < Pool.Active.Length; start += blockRows)
+                yield return RowPool.Gather(Pool.Rows, Pool.Active.AsSpan(start, Math.Min(blockRows, Pool.Active.Length - start)));
+            yield break;
+        }
+
+        using var pass = _stream.Open(validation: false);
+        var more = true;
+        while (more)
+        {
+            using var block = new RowStore(FeatureCount, blockRows, blockRows);
+            while (block.Count < blockRows && (more = pass.Next(block.NextRow())))
+                block.Commit(pass.Label, pass.Weight);
+            if (block.Count > 0)
+                yield return _stream.Transform.Make(block.Weights, block.Labels, block.TakeFeatures());
+        }
+    }
+
+    /// <summary>All training rows at once, for methods that need them so.</summary>
+    /// <returns>The rows; the caller disposes the block.</returns>
+    /// <exception cref="InvalidOperationException">The rows do not fit the memory budget.</exception>
+    public RowBlock All() => _stream is null
+        ? RowPool.Gather(Pool.Rows, Pool.Active)
+        : throw new InvalidOperationException(
+            $"This method needs all {RowCount} rows in memory at once, but they do not fit the memory budget of {MemoryBudget.Format(_stream.Settings.MemoryBudget)}. "
+            + "Raise the option 'MemoryBudget', or train on fewer rows.");
+
+    /// <summary>Moves the rows that are kept in memory to a device, where the batches then come from.</summary>
+    /// <param name="device">The device.</param>
+    public void MoveTo(Device device)
+    {
+        if (device.type == TorchSharp.DeviceType.CPU)
+            return;
+        Validation = Validation is null ? null : Move(Validation, device);
+        _pool = _pool is null ? null : new RowPool(Move(_pool.Rows, device), _pool.Active);
+    }
+
+    /// <summary>Releases the rows.</summary>
+    public void Dispose()
+    {
+        Validation?.Dispose();
+        _pool?.Dispose();
+    }
+
+    private RowPool Pool => _pool ?? throw new InvalidOperationException("The rows of a streamed set are not in memory.");
+
+    private static RowBlock Move(RowBlock block, Device device)
+    {
+        var moved = new RowBlock(block.Features.to(device), block.Labels.to(device), block.Weights?.to(device));
+        block.Dispose();
+        return moved;
+    }
+
+    private IEnumerable<RowBlock> Stream(int batchSize, int epoch, DeterministicRandom random)
+    {
+        using var pass = _stream!.Open(validation: false, _seed + epoch);
+        using var store = new RowStore(FeatureCount, _stream.BufferRows, _stream.BufferRows);
+        while (store.Count < _stream.BufferRows && pass.Next(store.NextRow()))
+            store.Commit(pass.Label, pass.Weight);
+        var count = store.Count;
+        using var pool = new RowPool(
+            _stream.Transform.Make(store.Weights, store.Labels, store.TakeFeatures()), [.. Enumerable.Range(0, (int)count).Select(i => (long)i)]);
+        foreach (var batch in pool.Draw(batchSize, RowCount, random, places => Refill(pass, pool.Rows, places)))
+            yield return batch;
+    }
+
+    private unsafe int Refill(RowStream.Pass pass, RowBlock rows, long[] places)
+    {
+        var features = TensorMemory.Address(rows.Features);
+        for (var i = 0; i < places.Length; i++)
+        {
+            var place = places[i];
+            if (!pass.Next(new Span<float>(features + (place * FeatureCount), FeatureCount)))
+                return i;
+            _stream!.Transform.Put(rows, place, pass.Label, pass.Weight);
+        }
+
+        return places.Length;
+    }
+}

@@ -1,0 +1,141 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using MlNetMlp.Data;
+using MlNetMlp.Runtime;
+
+namespace MlNetMlp.Interop;
+
+/// <summary>Reads rows ahead in blocks that grow, so that a look at the first rows stays cheap, and scores each block as a whole.</summary>
+internal sealed class BatchedScoreCursor : DataViewRowCursor
+{
+    private const int FirstBlockRows = 64;
+    private const int MostBlockRows = 1024;
+    private const int BlockGrowth = 4;
+
+    // So much of a block stays in a core's cache between reading and scoring.
+    private const int MostBlockFeatures = 1 << 17;
+
+    private readonly IHost _host;
+    private readonly DataViewRowCursor _source;
+    private readonly BlockScoring _scoring;
+    private readonly FeatureReader _reader;
+    private readonly ValueGetter<DataViewRowId> _sourceId;
+    private readonly PassedColumn?[] _passed;
+    private readonly DataViewRow _output;
+    private readonly int _mostRows;
+    private readonly ScoredRow _row;
+
+    private float[] _features = [];
+    private float[] _scores = [];
+    private DataViewRowId[] _ids = [];
+    private long[] _batches = [];
+    private int _rows;
+    private int _index;
+    private long _position = -1;
+    private bool _ended;
+
+    public BatchedScoreCursor(IHost host, DataViewRowCursor source, BlockScoring scoring)
+    {
+        _host = host;
+        _source = source;
+        _scoring = scoring;
+        _reader = FeatureReader.Create(source, source.Schema[scoring.Feature.Index]);
+        _sourceId = source.GetIdGetter();
+        _mostRows = Math.Clamp(MostBlockFeatures / scoring.Network.Inputs, FirstBlockRows / BlockGrowth, MostBlockRows);
+        _passed = new PassedColumn?[source.Schema.Count];
+        foreach (var column in scoring.Passed)
+            _passed[column.Index] = PassedColumn.Create(source, source.Schema[column.Index]);
+        _row = new ScoredRow(this, source.Schema, scoring.Feature.Index);
+        _output = scoring.Scorer.GetRow(_row, scoring.Computed);
+    }
+
+    public override long Position => _position;
+
+    public override long Batch => _position < 0 || _ended ? 0 : _batches[_index];
+
+    public override DataViewSchema Schema => _scoring.Schema;
+
+    /// <summary>Index of the current row in its block.</summary>
+    public int Index => _index;
+
+    public ReadOnlySpan<float> Scores => _scores.AsSpan(_index * _scoring.Network.Outputs, _scoring.Network.Outputs);
+
+    public override bool IsColumnActive(DataViewSchema.Column column) =>
+        column.Index < _passed.Length ? _passed[column.Index] is not null : _scoring.Computed.Any(c => c.Index == column.Index);
+
+    public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
+    {
+        if (!IsColumnActive(column))
+            throw new InvalidOperationException($"Column '{column.Name}' was not asked for when the cursor was made.");
+        return column.Index < _passed.Length ? _passed[column.Index]!.GetGetter<TValue>(this) : _output.GetGetter<TValue>(column);
+    }
+
+    public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = _ids[_index];
+
+    public override bool MoveNext()
+    {
+        if (_ended)
+            return false;
+        if (++_index >= _rows && !ReadBlock())
+        {
+            _ended = true;
+            _position = -1;
+            return false;
+        }
+
+        _position++;
+        return true;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _ended = true;
+            _position = -1;
+            _output.Dispose();
+            _source.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private bool ReadBlock()
+    {
+        _host.CheckAlive();
+        Grow();
+        var (inputs, outputs) = (_scoring.Network.Inputs, _scoring.Network.Outputs);
+        var first = _position + 1;
+        _rows = 0;
+        _index = 0;
+        while (_rows < _ids.Length && _source.MoveNext())
+        {
+            _reader.Read(_features.AsSpan(_rows * inputs, inputs));
+            _sourceId(ref _ids[_rows]);
+            _batches[_rows] = _source.Batch;
+            foreach (var column in _passed)
+                column?.Read(_rows);
+            _rows++;
+        }
+
+        var features = _features.AsSpan(0, _rows * inputs);
+        if (!_scoring.Network.AcceptsMissingValues && Finite.IndexOfNonFinite(features) is >= 0 and var bad)
+            throw DataErrors.NonFiniteFeature(_scoring.Feature.Name, first + (bad / inputs), bad % inputs, _scoring.Network.FeatureNames?[bad % inputs], features[bad]);
+        var badRow = _scoring.Network.Score(features, _scores.AsSpan(0, _rows * outputs));
+        return badRow < 0 ? _rows > 0 : throw DataErrors.NonFiniteScore(first + badRow);
+    }
+
+    private void Grow()
+    {
+        if (_ids.Length == _mostRows)
+            return;
+        var rows = Math.Min(_mostRows, _ids.Length == 0 ? FirstBlockRows : _ids.Length * BlockGrowth);
+        _features = new float[rows * _scoring.Network.Inputs];
+        _scores = new float[rows * _scoring.Network.Outputs];
+        _ids = new DataViewRowId[rows];
+        _batches = new long[rows];
+        foreach (var column in _passed)
+            column?.Resize(rows);
+    }
+}

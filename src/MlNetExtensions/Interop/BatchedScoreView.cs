@@ -1,0 +1,93 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using MlNetMlp.Methods;
+
+namespace MlNetMlp.Interop;
+
+/// <summary>
+/// Data with predictions. A cursor reads some rows ahead, has the network score them together, and then hands them on one by one; the output
+/// columns are made by ML.NET's own scorer from those scores.
+/// </summary>
+internal sealed class BatchedScoreView : IDataView
+{
+    private readonly IHost _host;
+    private readonly IDataView _source;
+    private readonly IDataView _rowWise;
+    private readonly IRowToRowMapper _scorer;
+    private readonly TrainedNetwork _network;
+    private readonly DataViewSchema.Column _feature;
+
+    public BatchedScoreView(IHost host, IDataView source, IDataView rowWise, TrainedNetwork network, string featureColumnName)
+    {
+        _host = host;
+        _source = source;
+        _rowWise = rowWise;
+        _scorer = (IRowToRowMapper)rowWise;
+        _network = network;
+        _feature = source.Schema[featureColumnName];
+    }
+
+    public DataViewSchema Schema => _rowWise.Schema;
+
+    public bool CanShuffle => _source.CanShuffle;
+
+    public long? GetRowCount() => _source.GetRowCount();
+
+    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
+    {
+        var active = new ActiveColumns(this, columnsNeeded);
+        return active.CanReadAhead
+            ? new BatchedScoreCursor(_host, _source.GetRowCursor(active.Source, rand), active.Scoring)
+            : _rowWise.GetRowCursor(active.Asked, rand);
+    }
+
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null)
+    {
+        var active = new ActiveColumns(this, columnsNeeded);
+        return active.CanReadAhead
+            ? [.. _source.GetRowCursorSet(active.Source, n, rand).Select(cursor => new BatchedScoreCursor(_host, cursor, active.Scoring))]
+            : _rowWise.GetRowCursorSet(active.Asked, n, rand);
+    }
+
+    /// <summary>What a cursor must read and compute for the columns that are asked for.</summary>
+    private readonly struct ActiveColumns
+    {
+        public ActiveColumns(BatchedScoreView view, IEnumerable<DataViewSchema.Column> columnsNeeded)
+        {
+            // Input columns come first and keep their indexes; names may repeat.
+            var inputs = view._source.Schema.Count;
+            Asked = [.. columnsNeeded.DistinctBy(column => column.Index)];
+            var passed = Asked.Where(column => column.Index < inputs).Select(column => view._source.Schema[column.Index]).ToArray();
+            var computed = Asked.Where(column => column.Index >= inputs).ToArray();
+            Source = [.. passed.Append(view._feature).DistinctBy(column => column.Index)];
+
+            // A value that is disposed by whoever reads it cannot wait in a block.
+            CanReadAhead = computed.Length > 0 && passed.All(column => !typeof(IDisposable).IsAssignableFrom(column.Type.RawType));
+            Scoring = new(view.Schema, view._scorer, view._network, view._feature, passed, computed);
+        }
+
+        public DataViewSchema.Column[] Asked { get; }
+
+        public DataViewSchema.Column[] Source { get; }
+
+        public bool CanReadAhead { get; }
+
+        public BlockScoring Scoring { get; }
+    }
+}
+
+/// <summary>What the cursors of one request share.</summary>
+/// <param name="Schema">The columns after scoring.</param>
+/// <param name="Scorer">ML.NET's scorer of a row.</param>
+/// <param name="Network">The network.</param>
+/// <param name="Feature">The feature column of the source.</param>
+/// <param name="Passed">Columns of the source that are asked for.</param>
+/// <param name="Computed">Columns of <paramref name="Schema"/> that are computed.</param>
+internal sealed record BlockScoring(
+    DataViewSchema Schema,
+    IRowToRowMapper Scorer,
+    TrainedNetwork Network,
+    DataViewSchema.Column Feature,
+    DataViewSchema.Column[] Passed,
+    DataViewSchema.Column[] Computed);

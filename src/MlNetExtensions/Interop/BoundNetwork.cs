@@ -1,0 +1,48 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Data;
+
+namespace MlNetMlp.Interop;
+
+/// <summary>A model bound to the columns of some data. A row that brings its scores along is believed; any other is scored.</summary>
+internal sealed class BoundNetwork : ISchemaBoundRowMapper
+{
+    private readonly NetworkModel _model;
+    private readonly DataViewSchema.Column _feature;
+
+    public BoundNetwork(NetworkModel model, RoleMappedSchema schema)
+    {
+        _model = model;
+        InputRoleMappedSchema = schema;
+        _feature = schema.Feature ?? throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
+        var width = FeatureReader.Width(_feature);
+        if (width != model.Network.Inputs)
+            throw DataErrors.WidthMismatch(_feature.Name, model.Network.Inputs, width);
+    }
+
+    public RoleMappedSchema InputRoleMappedSchema { get; }
+
+    public DataViewSchema InputSchema => InputRoleMappedSchema.Schema;
+
+    public DataViewSchema OutputSchema => _model.ScoreSchema;
+
+    public ISchemaBindableMapper Bindable => _model;
+
+    public IEnumerable<KeyValuePair<RoleMappedSchema.ColumnRole, string>> GetInputColumnRoles() => [RoleMappedSchema.ColumnRole.Feature.Bind(_feature.Name)];
+
+    public IEnumerable<DataViewSchema.Column> GetDependenciesForNewColumns(IEnumerable<DataViewSchema.Column> dependingColumns) =>
+        dependingColumns.Any() ? [_feature] : [];
+
+    public DataViewRow GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns)
+    {
+        var getters = new Delegate?[OutputSchema.Count];
+        RowScores? scores = null;
+        foreach (var column in activeColumns)
+        {
+            scores ??= (input as ScoredRow)?.Scores ?? new ComputedScores(input, _feature, _model.Network);
+            getters[column.Index] = _model.CreateGetter(column.Index, scores);
+        }
+
+        return new SimpleRow(OutputSchema, input, getters);
+    }
+}

@@ -1,0 +1,95 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using MlNetMlp.Interop;
+
+[assembly: LoadableClass(
+    typeof(ISingleFeaturePredictionTransformer<object>), typeof(NetworkPredictionTransformerLoader), null, typeof(SignatureLoadModel),
+    "Network prediction transformer", NetworkPredictionTransformerLoader.LoaderSignature)]
+
+namespace MlNetMlp.Interop;
+
+/// <summary>
+/// Adds a network's predictions to data: <c>Score</c>, and for classification <c>PredictedLabel</c> and <c>Probability</c>. It is ML.NET's own
+/// prediction transformer of the task (columns, annotations, threshold, file), except that data views are scored in blocks of rows.
+/// </summary>
+/// <typeparam name="TModel">The model parameters.</typeparam>
+/// <remarks>One transformer serves any number of threads. It holds nothing that must be released: after <see cref="Dispose"/> it still works.</remarks>
+public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredictionTransformer<TModel>, ISingleFeaturePredictionTransformer, IDisposable
+    where TModel : NetworkModel
+{
+    private readonly IHost _host;
+
+    internal NetworkPredictionTransformer(IHostEnvironment env, SingleFeaturePredictionTransformerBase<TModel> inner)
+    {
+        _host = env.Register("NetworkPrediction");
+        Inner = inner;
+    }
+
+    /// <summary>The model parameters.</summary>
+    public TModel Model => Inner.Model;
+
+    /// <summary>Name of the feature column.</summary>
+    public string FeatureColumnName => Inner.FeatureColumnName;
+
+    /// <summary>Type of the feature column.</summary>
+    public DataViewType FeatureColumnType => Inner.FeatureColumnType;
+
+    bool ITransformer.IsRowToRowMapper => true;
+
+    internal SingleFeaturePredictionTransformerBase<TModel> Inner { get; }
+
+    /// <summary>The columns after the transformation.</summary>
+    /// <param name="inputSchema">The columns before.</param>
+    /// <returns>The columns.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or of another type or width.</exception>
+    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => Inner.GetOutputSchema(inputSchema);
+
+    /// <summary>Adds the predictions. They are computed when rows are read, and only the columns that are asked for.</summary>
+    /// <param name="input">The data.</param>
+    /// <returns>The data with more columns.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or of another type or width.</exception>
+    public IDataView Transform(IDataView input) => new BatchedScoreView(_host, input, Inner.Transform(input), Model.Network, FeatureColumnName);
+
+    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => ((ITransformer)Inner).GetRowToRowMapper(inputSchema);
+
+    void ICanSaveModel.Save(ModelSaveContext ctx)
+    {
+        ctx.CheckAtModel();
+        ctx.SetVersionInfo(NetworkPredictionTransformerLoader.GetVersionInfo());
+        ctx.SaveModel(Inner, NetworkPredictionTransformerLoader.InnerDirectory);
+    }
+
+    /// <summary>Does nothing: others may share the model, and it is in managed memory.</summary>
+    public void Dispose()
+    {
+    }
+}
+
+/// <summary>Loads a <see cref="NetworkPredictionTransformer{TModel}"/>. Not generic, since ML.NET cannot register generic classes.</summary>
+internal static class NetworkPredictionTransformerLoader
+{
+    public const string LoaderSignature = "MlNetMlpPrediction";
+    public const string InnerDirectory = "Inner";
+
+    public static VersionInfo GetVersionInfo() => new(
+        modelSignature: "MLPTRANS",
+        verWrittenCur: 0x00010001,
+        verReadableCur: 0x00010001,
+        verWeCanReadBack: 0x00010001,
+        loaderSignature: LoaderSignature,
+        loaderAssemblyName: typeof(NetworkPredictionTransformerLoader).Assembly.FullName!);
+
+    public static ISingleFeaturePredictionTransformer<object> Create(IHostEnvironment env, ModelLoadContext ctx)
+    {
+        ctx.CheckAtModel(GetVersionInfo());
+        ctx.LoadModel<ITransformer, SignatureLoadModel>(env, out var inner, InnerDirectory);
+        return inner switch
+        {
+            SingleFeaturePredictionTransformerBase<RegressionNetworkModel> regression => new NetworkPredictionTransformer<RegressionNetworkModel>(env, regression),
+            SingleFeaturePredictionTransformerBase<BinaryNetworkModel> binary => new NetworkPredictionTransformer<BinaryNetworkModel>(env, binary),
+            SingleFeaturePredictionTransformerBase<MulticlassNetworkModel> multiclass => new NetworkPredictionTransformer<MulticlassNetworkModel>(env, multiclass),
+            _ => throw new Persistence.ModelFormatException($"The model file holds a network's predictions by a {inner.GetType().Name}, which is none of a network."),
+        };
+    }
+}

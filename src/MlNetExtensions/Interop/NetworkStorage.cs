@@ -1,0 +1,83 @@
+using System.IO.Compression;
+using Microsoft.ML;
+using MlNetMlp.Methods;
+using MlNetMlp.Persistence;
+
+namespace MlNetMlp.Interop;
+
+/// <summary>Where a trained network lies in ML.NET's model file: two entries beside the model's own.</summary>
+internal static class NetworkStorage
+{
+    // Above this, compressing random digits costs far more time than the bytes that it saves are worth.
+    private const long MostCompressedBytes = 1_000_000;
+
+    public static void Save(ModelSaveContext ctx, TrainedNetwork network)
+    {
+        ctx.SaveBinaryStream(TrainedNetworkFile.HeaderEntryName, writer => writer.Write(TrainedNetworkFile.WriteHeader(network)));
+        if (network.Weights.ByteCount <= MostCompressedBytes)
+        {
+            ctx.SaveBinaryStream(SafeTensors.EntryName, writer => SafeTensors.Write(writer.BaseStream, network.Weights));
+            return;
+        }
+
+        // Entries that are closed but not yet written must go first: an archive takes one at a time.
+        ctx.Repository.Flush();
+        using var stream = ctx.Repository._archive.CreateEntry(PathOf(ctx.Directory, SafeTensors.EntryName), CompressionLevel.NoCompression).Open();
+        SafeTensors.Write(stream, network.Weights);
+    }
+
+    public static TrainedNetwork Load(ModelLoadContext ctx)
+    {
+        return TrainedNetworkFile.Read(LengthOf, Open);
+
+        // The directory of the zip knows the length; ML.NET unpacks an entry to disk as a whole when it is opened.
+        long? LengthOf(string name) =>
+            ctx.Repository._entries.TryGetValue(PathOf(ctx.Directory, name), out var entry)
+            || ctx.Repository._entries.TryGetValue(PathOf(ctx.Directory, name).Replace('/', '\\'), out entry)
+                ? entry.Length
+                : null;
+
+        Stream Open(string name) => new EntryStream(ctx.Repository.OpenEntry(ctx.Directory, name));
+    }
+
+    private static string PathOf(string? directory, string name) => string.IsNullOrEmpty(directory) ? name : Path.Combine(directory, name);
+
+    /// <summary>An entry's stream, which belongs to the repository: closing it closes the entry.</summary>
+    private sealed class EntryStream(Repository.Entry entry) : Stream
+    {
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => entry.Stream.Read(buffer, offset, count);
+
+        public override int Read(Span<byte> buffer) => entry.Stream.Read(buffer);
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+                entry.Dispose();
+            base.Dispose(disposing);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Model;
+using Microsoft.ML.Runtime;
+using MlNetMlp.Interop;
+using MlNetMlp.Methods;
+using MlNetMlp.Networks;
+
+[assembly: LoadableClass(typeof(RegressionNetworkModel), null, typeof(SignatureLoadModel), "Network for regression", RegressionNetworkModel.LoaderSignature)]
+
+namespace MlNetMlp.Interop;
+
+/// <summary>A network that predicts a number.</summary>
+public sealed class RegressionNetworkModel : NetworkModel, IPredictorProducing<float>, IValueMapper
+{
+    internal const string LoaderSignature = "MlNetMlpRegression";
+
+    private static readonly DataViewSchema Columns =
+        ScoreSchemaFactory.Create(NumberDataViewType.Single, AnnotationUtils.Const.ScoreColumnKind.Regression);
+
+    internal RegressionNetworkModel(TrainedNetwork network)
+        : base(network)
+    {
+    }
+
+    internal override DataViewSchema ScoreSchema => Columns;
+
+    DataViewType IValueMapper.InputType => new VectorDataViewType(NumberDataViewType.Single, Network.Inputs);
+
+    DataViewType IValueMapper.OutputType => NumberDataViewType.Single;
+
+    private protected override PredictionKind Kind => PredictionKind.Regression;
+
+    private protected override VersionInfo Version => GetVersionInfo();
+
+    internal static RegressionNetworkModel Create(IHostEnvironment env, ModelLoadContext ctx) => new(Load<RegressionHead>(ctx, GetVersionInfo()));
+
+    internal override Delegate CreateGetter(int column, RowScores scores) => (ValueGetter<float>)((ref float value) => value = scores.Current[0]);
+
+    ValueMapper<TSource, TDestination> IValueMapper.GetMapper<TSource, TDestination>()
+    {
+        var (features, scores) = MapperBuffers<TSource>();
+        return (ValueMapper<TSource, TDestination>)(Delegate)(ValueMapper<VBuffer<float>, float>)((in VBuffer<float> source, ref float score) =>
+        {
+            ScoreOne(source, features, scores);
+            score = scores[0];
+        });
+    }
+
+    private static VersionInfo GetVersionInfo() => MakeVersion("MLPREGRE", LoaderSignature);
+}

@@ -1,0 +1,47 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Data;
+using MlNetMlp.Methods;
+using MlNetMlp.Runtime;
+
+namespace MlNetMlp.Interop;
+
+/// <summary>The scores of the current row, wherever they come from.</summary>
+internal abstract class RowScores
+{
+    /// <summary>One value for each output of the network.</summary>
+    public abstract ReadOnlySpan<float> Current { get; }
+
+    /// <summary>Scores one row and refuses features and scores that are not finite.</summary>
+    public static void Compute(TrainedNetwork network, float[] features, float[] scores, long row, string featureColumn)
+    {
+        if (!network.AcceptsMissingValues && Finite.IndexOfNonFinite(features) is >= 0 and var slot)
+            throw DataErrors.NonFiniteFeature(featureColumn, row, slot, network.FeatureNames?[slot], features[slot]);
+        if (network.Score(features, scores) >= 0)
+            throw DataErrors.NonFiniteScore(row);
+    }
+}
+
+/// <summary>Scores each row when it is first asked for, as a prediction engine does.</summary>
+internal sealed class ComputedScores(DataViewRow input, DataViewSchema.Column featureColumn, TrainedNetwork network) : RowScores
+{
+    private readonly FeatureReader _reader = FeatureReader.Create(input, featureColumn);
+    private readonly float[] _features = new float[network.Inputs];
+    private readonly float[] _scores = new float[network.Outputs];
+    private long _position = -1;
+
+    public override ReadOnlySpan<float> Current
+    {
+        get
+        {
+            if (_position != input.Position || _position < 0)
+            {
+                _reader.Read(_features);
+                Compute(network, _features, _scores, input.Position, featureColumn.Name);
+                _position = input.Position;
+            }
+
+            return _scores;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+using System.Globalization;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using MlNetMlp.Data;
+using MlNetMlp.Methods;
+using MlNetMlp.Networks;
+
+namespace MlNetMlp.Interop;
+
+/// <summary>What differs between the tasks: the labels, the columns that come out, and ML.NET's own classes of the task.</summary>
+/// <typeparam name="TModel">The model parameters.</typeparam>
+internal abstract class TaskAdapter<TModel>
+    where TModel : NetworkModel
+{
+    public abstract TaskKind Kind { get; }
+
+    /// <summary>What a label column must be, for an error.</summary>
+    public abstract string Labels { get; }
+
+    public abstract bool Accepts(SchemaShape.Column label);
+
+    public abstract IReadOnlyList<string> ClassNames(DataViewSchema.Column label);
+
+    public abstract IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label);
+
+    public abstract SingleFeaturePredictionTransformerBase<TModel> CreateTransformer(
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label);
+
+    protected static SchemaShape.Column Output(string name, DataViewType type, IEnumerable<SchemaShape.Column> annotations, bool isVector = false, bool isKey = false) =>
+        new(name, isVector ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.Scalar, type, isKey, new SchemaShape(annotations));
+
+    protected static IEnumerable<SchemaShape.Column> Annotations(bool isNormalized = false) => AnnotationUtils.GetTrainerOutputAnnotation(isNormalized);
+}
+
+internal sealed class RegressionAdapter : TaskAdapter<RegressionNetworkModel>
+{
+    public override TaskKind Kind => TaskKind.Regression;
+
+    public override string Labels => "a number (best Single)";
+
+    public override bool Accepts(SchemaShape.Column label) => !label.IsKey && label.ItemType is NumberDataViewType;
+
+    public override IReadOnlyList<string> ClassNames(DataViewSchema.Column label) => [];
+
+    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
+        [Output(DefaultColumnNames.Score, NumberDataViewType.Single, Annotations())];
+
+    public override SingleFeaturePredictionTransformerBase<RegressionNetworkModel> CreateTransformer(
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label) =>
+        new RegressionPredictionTransformer<RegressionNetworkModel>(env, new(network), schema, feature);
+}
+
+internal sealed class BinaryAdapter : TaskAdapter<BinaryNetworkModel>
+{
+    public override TaskKind Kind => TaskKind.Binary;
+
+    public override string Labels => "Boolean (or a number that is 0 or 1)";
+
+    public override bool Accepts(SchemaShape.Column label) => !label.IsKey && label.ItemType is BooleanDataViewType or NumberDataViewType;
+
+    public override IReadOnlyList<string> ClassNames(DataViewSchema.Column label) =>
+        label.Type is BooleanDataViewType ? ["false", "true"] : ["0", "1"];
+
+    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
+    [
+        Output(DefaultColumnNames.Score, NumberDataViewType.Single, Annotations()),
+        Output(DefaultColumnNames.Probability, NumberDataViewType.Single, Annotations(isNormalized: true)),
+        Output(DefaultColumnNames.PredictedLabel, BooleanDataViewType.Instance, Annotations()),
+    ];
+
+    public override SingleFeaturePredictionTransformerBase<BinaryNetworkModel> CreateTransformer(
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label) =>
+        new BinaryPredictionTransformer<BinaryNetworkModel>(env, new(network), schema, feature);
+}
+
+internal sealed class MulticlassAdapter : TaskAdapter<MulticlassNetworkModel>
+{
+    public override TaskKind Kind => TaskKind.Multiclass;
+
+    public override string Labels => "a key of known count (made with Transforms.Conversion.MapValueToKey)";
+
+    public override bool Accepts(SchemaShape.Column label) => label.IsKey;
+
+    public override IReadOnlyList<string> ClassNames(DataViewSchema.Column label)
+    {
+        if (label.Type is not KeyDataViewType { Count: > 0 and <= int.MaxValue } key)
+            throw DataErrors.WrongType("label", label.Name, Labels, DataErrors.Describe(label.Type));
+        var count = (int)key.Count;
+        if (label.Annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type is VectorDataViewType { ItemType: TextDataViewType } values && values.Size == count)
+        {
+            VBuffer<ReadOnlyMemory<char>> names = default;
+            label.GetKeyValues(ref names);
+            return [.. names.DenseValues().Select(name => $"'{name}'")];
+        }
+
+        return [.. Enumerable.Range(1, count).Select(number => "key " + number.ToString(CultureInfo.InvariantCulture))];
+    }
+
+    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
+    [
+        Output(DefaultColumnNames.Score, NumberDataViewType.Single, AnnotationUtils.AnnotationsForMulticlassScoreColumn(label), isVector: true),
+        Output(
+            DefaultColumnNames.PredictedLabel,
+            NumberDataViewType.UInt32,
+            label.Annotations.Where(annotation => annotation.Name == AnnotationUtils.Kinds.KeyValues).Concat(Annotations()),
+            isKey: true),
+    ];
+
+    public override SingleFeaturePredictionTransformerBase<MulticlassNetworkModel> CreateTransformer(
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label) =>
+        new MulticlassPredictionTransformer<MulticlassNetworkModel>(env, new(network), schema, feature, label);
+}

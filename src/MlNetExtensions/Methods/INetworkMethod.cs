@@ -1,0 +1,28 @@
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using MlNetMlp.Training;
+
+namespace MlNetMlp.Methods;
+
+/// <summary>
+/// A method of training: rows in, network out, for whatever task is asked. It sees tensors only; columns, files, scoring and devices are
+/// taken care of by the trainer that it is given to. One object serves several fits at once, so it keeps no state.
+/// </summary>
+public interface INetworkMethod
+{
+    /// <summary>The method's name, as the user knows it.</summary>
+    string Name { get; }
+
+    /// <summary>The options, which a trainer checks when it is made.</summary>
+    NetworkOptions Options { get; }
+
+    /// <summary>Whether features may be NaN or infinite, in training and in scoring; an error says where one is otherwise.</summary>
+    bool AcceptsMissingValues => false;
+
+    /// <summary>Trains a network.</summary>
+    /// <param name="data">The rows.</param>
+    /// <param name="head">The task: loss and number of outputs.</param>
+    /// <param name="run">The device, random numbers, the training loop, and ways to report and to be stopped.</param>
+    /// <returns>The network, in evaluation mode.</returns>
+    Network Fit(TrainingSet data, TaskHead head, TrainingRun run);
+}

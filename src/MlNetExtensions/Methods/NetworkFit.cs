@@ -1,0 +1,85 @@
+using Microsoft.ML;
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
+using MlNetMlp.Training;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Methods;
+
+/// <summary>One fit of a method, from a data view to a trained network.</summary>
+/// <param name="Method">The method.</param>
+/// <param name="Task">The task.</param>
+/// <param name="ClassNames">Names of the classes; empty for regression.</param>
+/// <param name="Seed">Decides everything random.</param>
+/// <param name="Device">Where the network is trained.</param>
+/// <param name="Observer">Who hears of the training and who may end it.</param>
+internal sealed record NetworkFit(
+    INetworkMethod Method, TaskKind Task, IReadOnlyList<string> ClassNames, int Seed, Device Device, TrainingObserver Observer)
+{
+    /// <summary>Trains.</summary>
+    /// <param name="data">The rows.</param>
+    /// <param name="validation">Rows held out, or null to take those that the options say.</param>
+    /// <param name="initial">A network to go on from, or null.</param>
+    /// <returns>The trained network.</returns>
+    public TrainedNetwork Run(IDataView data, IDataView? validation, TrainedNetwork? initial)
+    {
+        var options = Method.Options;
+        validation ??= options.ValidationData;
+        var loader = new TrainingSetLoader(
+            new LoadSettings(
+                Task,
+                new ColumnNames(options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName, validation is null ? options.ValidationColumnName : null),
+                ClassNames,
+                options.ClassWeights,
+                options.ValidationFraction,
+                options.MemoryBudget ?? MemoryBudget.Default,
+                Method.AcceptsMissingValues,
+                Seed),
+            Observer.Log,
+            CheckCancelled);
+
+        // Everything that is made below is released at the end: what lives on is in managed memory.
+        using var scope = NewDisposeScope();
+        using var start = initial?.CreateNetwork();
+        CheckInitial(initial);
+        var (set, head) = loader.Load(data, validation, initial?.Head);
+        using (set)
+        using (var run = new TrainingRun(Device, Seed, Observer, start))
+        using (var network = Method.Fit(set, head, run))
+        {
+            return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
+            {
+                MethodName = Method.Name,
+                OptionsJson = TrainedNetworkFile.Describe(options),
+                AcceptsMissingValues = Method.AcceptsMissingValues,
+                FeatureNames = set.SlotNames,
+                LearningCurve = run.Curve,
+            };
+        }
+    }
+
+    private void CheckInitial(TrainedNetwork? initial)
+    {
+        if (initial is null)
+            return;
+        var fits = (Task, initial.Head) switch
+        {
+            (TaskKind.Regression, RegressionHead) or (TaskKind.Binary, BinaryHead) => true,
+            (TaskKind.Multiclass, MulticlassHead head) => head.Classes == ClassNames.Count,
+            _ => false,
+        };
+        if (!fits || initial.MethodName != Method.Name)
+        {
+            throw new InvalidOperationException(
+                $"The option 'InitialModel' holds a {initial.MethodName} for {initial.Head}, which a {Method.Name} for {Task}"
+                + $"{(ClassNames.Count > 0 ? $" of {ClassNames.Count} classes" : "")} cannot go on from.");
+        }
+    }
+
+    private void CheckCancelled()
+    {
+        Observer.CheckHost();
+        Observer.Cancellation.ThrowIfCancellationRequested();
+    }
+}

@@ -1,0 +1,95 @@
+using MlNetMlp.Networks;
+using MlNetMlp.Persistence;
+using MlNetMlp.Runtime;
+using MlNetMlp.Scoring;
+using MlNetMlp.Training;
+
+namespace MlNetMlp.Methods;
+
+/// <summary>
+/// A network after training, with all that is needed to score, save and explain it. It is immutable, lives in managed memory and serves all
+/// threads at once; libtorch is only used to score networks that are more than dense layers.
+/// </summary>
+public sealed class TrainedNetwork
+{
+    private readonly IRowScorer _scorer;
+
+    /// <summary>Puts a trained network together.</summary>
+    /// <param name="definition">The record that rebuilds the network.</param>
+    /// <param name="weights">Its weights.</param>
+    /// <param name="head">The task that it was trained for.</param>
+    /// <exception cref="ModelFormatException">The weights are not those of such a network, or not finite.</exception>
+    public TrainedNetwork(NetworkDefinition definition, WeightSet weights, TaskHead head)
+    {
+        (Definition, Weights, Head) = (definition, weights, head);
+        weights.CheckFinite();
+        var dense = definition.BuildDense(weights.Read());
+        if (dense is null)
+        {
+            LibTorch.Load();
+            Network.CheckWeights(definition, weights);
+        }
+
+        _scorer = (IRowScorer?)dense ?? new NativeScorer(definition, weights);
+    }
+
+    /// <summary>The record that rebuilds the network.</summary>
+    public NetworkDefinition Definition { get; }
+
+    /// <summary>The weights.</summary>
+    public WeightSet Weights { get; }
+
+    /// <summary>The task that it was trained for.</summary>
+    public TaskHead Head { get; }
+
+    /// <summary>Name of the method that trained it.</summary>
+    public required string MethodName { get; init; }
+
+    /// <summary>The options of its training that are plain values, as JSON.</summary>
+    public string OptionsJson { get; init; } = "{}";
+
+    /// <summary>Whether it takes features that are NaN or infinite.</summary>
+    public bool AcceptsMissingValues { get; init; }
+
+    /// <summary>Names of the features, where the training data named them.</summary>
+    public IReadOnlyList<string>? FeatureNames { get; init; }
+
+    /// <summary>The losses of its training.</summary>
+    public LearningCurve LearningCurve { get; init; } = LearningCurve.Empty;
+
+    /// <summary>Number of trained and fixed values in the network.</summary>
+    public long WeightCount => Definition.WeightCount;
+
+    /// <summary>Number of features of a row.</summary>
+    public int Inputs => Definition.Inputs;
+
+    /// <summary>Number of scores of a row.</summary>
+    public int Outputs => Definition.Outputs;
+
+    /// <summary>
+    /// Scores rows: regression in the label's unit, binary as logits, multiclass as probabilities. A row's scores do not depend on the rows
+    /// that are scored with it. Safe for all threads at once.
+    /// </summary>
+    /// <param name="rows">Features [n, <see cref="Inputs"/>], row after row.</param>
+    /// <param name="scores">Room for [n, <see cref="Outputs"/>] scores.</param>
+    /// <returns>Index of the first row with a score that is not finite, or -1.</returns>
+    public int Score(ReadOnlySpan<float> rows, Span<float> scores)
+    {
+        _scorer.Score(rows, scores);
+        for (var start = 0; start < scores.Length; start += Outputs)
+            Head.Finish(scores.Slice(start, Outputs));
+        var bad = Finite.IndexOfNonFinite(scores);
+        return bad < 0 ? -1 : bad / Outputs;
+    }
+
+    /// <summary>Builds the network on a device, with the trained weights and in evaluation mode.</summary>
+    /// <returns>The network; the caller owns it.</returns>
+    public Network CreateNetwork()
+    {
+        LibTorch.Load();
+        var network = Definition.Build(TorchSharp.torch.CPU);
+        network.WriteWeights(Weights);
+        network.eval();
+        return network;
+    }
+}

@@ -1,0 +1,202 @@
+using System.Reflection;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using MlNetMlp.Networks;
+using MlNetMlp.Options;
+using MlNetMlp.Persistence;
+using MlNetMlp.Training;
+
+namespace MlNetMlp.Methods;
+
+/// <summary>
+/// A trained network in a model file: <c>network.json</c>, which says what it is, and <c>weights.safetensors</c>. Whatever is read is taken
+/// for hostile: sizes are checked before memory is asked for, and nothing is built but networks that an assembly of ours or of a method's
+/// author declares as <see cref="NetworkDefinition"/>.
+/// </summary>
+internal static class TrainedNetworkFile
+{
+    public const string HeaderEntryName = "network.json";
+
+    /// <summary>The newest format that this version reads; a number of its own, so that models outlive versions of the library.</summary>
+    private const int FormatVersion = 1;
+
+    private const long MostHeaderBytes = 64_000_000;
+    private const long MostWeightHeaderBytes = 32_000_000;
+
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
+    {
+        WriteIndented = true,
+        MaxDepth = 32,
+        AllowDuplicateProperties = false,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        NumberHandling = JsonNumberHandling.Strict,
+        RespectNullableAnnotations = true,
+        PropertyNameCaseInsensitive = false,
+        Converters = { new JsonStringEnumConverter(allowIntegerValues: false) },
+    };
+
+    private sealed record Header
+    {
+        public required int Format { get; init; }
+
+        public required string Method { get; init; }
+
+        public required NetworkName Network { get; init; }
+
+        public required JsonElement Definition { get; init; }
+
+        public required TaskHead Head { get; init; }
+
+        public required bool AcceptsMissingValues { get; init; }
+
+        public required JsonElement Options { get; init; }
+
+        public IReadOnlyList<string>? FeatureNames { get; init; }
+
+        public required LearningCurve LearningCurve { get; init; }
+    }
+
+    private sealed record NetworkName
+    {
+        public required string Assembly { get; init; }
+
+        public required string Type { get; init; }
+    }
+
+    /// <summary>The options as JSON, without those that only live in a process.</summary>
+    public static string Describe(NetworkOptions options) => JsonSerializer.Serialize(options, options.GetType(), Json);
+
+    public static byte[] WriteHeader(TrainedNetwork network)
+    {
+        var type = network.Definition.GetType();
+        return JsonSerializer.SerializeToUtf8Bytes(
+            new Header
+            {
+                Format = FormatVersion,
+                Method = network.MethodName,
+                Network = new() { Assembly = type.Assembly.GetName().Name!, Type = type.FullName! },
+                Definition = JsonSerializer.SerializeToElement(network.Definition, type, Json),
+                Head = network.Head,
+                AcceptsMissingValues = network.AcceptsMissingValues,
+                Options = JsonSerializer.Deserialize<JsonElement>(network.OptionsJson),
+                FeatureNames = network.FeatureNames,
+                LearningCurve = network.LearningCurve,
+            },
+            Json);
+    }
+
+    /// <summary>Reads a network.</summary>
+    /// <param name="lengthOf">Tells the unpacked length of an entry without unpacking it; null where there is none.</param>
+    /// <param name="open">Opens an entry.</param>
+    /// <exception cref="ModelFormatException">The entries are not those of a network that this process can build.</exception>
+    public static TrainedNetwork Read(Func<string, long?> lengthOf, Func<string, Stream> open)
+    {
+        var header = ReadHeader(lengthOf, open);
+        var definition = ReadDefinition(header);
+        CheckRanges(header.Head);
+        if (header.Head.Outputs != definition.Outputs)
+            throw InHeader($"the network has {definition.Outputs} outputs, but its task needs {header.Head.Outputs}");
+        if (header.FeatureNames is { } names && names.Count != definition.Inputs)
+            throw InHeader($"there are {names.Count} feature names for {definition.Inputs} features");
+
+        if (definition.WeightCount is <= 0 or > long.MaxValue / 8)
+            throw InHeader($"{definition} is not a network of a possible size");
+        var expected = definition.WeightCount * sizeof(float);
+        var length = lengthOf(SafeTensors.EntryName) ?? throw new ModelFormatException($"The model has no entry '{SafeTensors.EntryName}'.");
+        if (length < expected || length > expected + MostWeightHeaderBytes)
+            throw new ModelFormatException($"{SafeTensors.EntryName}: the entry has {length} bytes, but the weights of {definition} take {expected}.");
+
+        WeightSet weights;
+        using (var stream = open(SafeTensors.EntryName))
+            weights = SafeTensors.Read(stream, length);
+        return new TrainedNetwork(definition, weights, header.Head)
+        {
+            MethodName = header.Method,
+            AcceptsMissingValues = header.AcceptsMissingValues,
+            OptionsJson = header.Options.GetRawText(),
+            FeatureNames = header.FeatureNames,
+            LearningCurve = header.LearningCurve,
+        };
+    }
+
+    private static Header ReadHeader(Func<string, long?> lengthOf, Func<string, Stream> open)
+    {
+        var length = lengthOf(HeaderEntryName) ?? throw new ModelFormatException($"The model has no entry '{HeaderEntryName}'.");
+        if (length > MostHeaderBytes)
+            throw InHeader($"the entry has {length} bytes; at most {MostHeaderBytes} are read");
+        var bytes = new byte[length];
+        using (var stream = open(HeaderEntryName))
+        {
+            if (stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false) < bytes.Length)
+                throw InHeader("the entry ends early");
+        }
+
+        // The version comes first: a later format may have other members, which would be a less helpful complaint.
+        if (Parse(() => JsonDocument.Parse(bytes, new() { MaxDepth = Json.MaxDepth })) is var document
+            && document.RootElement is { ValueKind: JsonValueKind.Object } root
+            && root.TryGetProperty("format", out var format) && format.TryGetInt32(out var version) && version != FormatVersion)
+        {
+            throw InHeader($"the format is {version}, and this version of MlNetMlp.Extensions reads {FormatVersion}. Update the package");
+        }
+
+        return Parse(() => JsonSerializer.Deserialize<Header>(bytes, Json)!);
+    }
+
+    private static NetworkDefinition ReadDefinition(Header header)
+    {
+        var type = FindType(header.Network);
+        var definition = (NetworkDefinition)Parse(() => header.Definition.Deserialize(type, Json)!);
+        CheckRanges(definition);
+        return definition;
+    }
+
+    private static Type FindType(NetworkName name)
+    {
+        var ours = typeof(NetworkDefinition).Assembly.GetName().Name;
+        if (name.Assembly.AsSpan().ContainsAny("/\\,=:"))
+            throw InHeader($"'{name.Assembly}' is not the name of an assembly");
+        Assembly assembly;
+        try
+        {
+            assembly = Assembly.Load(new AssemblyName(name.Assembly));
+        }
+        catch (Exception e) when (e is IOException or BadImageFormatException)
+        {
+            throw new ModelFormatException($"The model's network comes from the assembly '{name.Assembly}', which is not beside this program. Reference the package that brings it.", e);
+        }
+
+        if (assembly.GetName().Name != ours && assembly.GetReferencedAssemblies().All(a => a.Name != ours))
+            throw InHeader($"the assembly '{name.Assembly}' does not use {ours}, so it has no networks");
+        var type = assembly.GetType(name.Type);
+        return type is { IsSealed: true, IsVisible: true } && type.IsSubclassOf(typeof(NetworkDefinition))
+            ? type
+            : throw InHeader($"'{name.Type}' in '{name.Assembly}' is not a public sealed {nameof(NetworkDefinition)}");
+    }
+
+    private static void CheckRanges(object part)
+    {
+        try
+        {
+            OptionRanges.Check(part, part.GetType().Name);
+        }
+        catch (ArgumentOutOfRangeException e)
+        {
+            throw InHeader(e.Message, e);
+        }
+    }
+
+    private static T Parse<T>(Func<T> parse)
+        where T : notnull
+    {
+        try
+        {
+            return parse() ?? throw InHeader("a part of it is null");
+        }
+        catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
+        {
+            throw InHeader(e.Message, e);
+        }
+    }
+
+    private static ModelFormatException InHeader(string fault, Exception? cause = null) => new($"{HeaderEntryName}: {fault.TrimEnd('.')}.", cause);
+}

@@ -1,0 +1,65 @@
+using MlNetMlp.Persistence;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Networks;
+
+/// <summary>
+/// A network that maps rows of features [rows, inputs] to raw outputs [rows, outputs], in the unit of the loss: standardised labels for
+/// regression, a logit for binary and logits for multiclass classification. Rows do not depend on each other in evaluation mode.
+/// </summary>
+public abstract class Network : nn.Module<Tensor, Tensor>
+{
+    /// <summary>Creates a network.</summary>
+    /// <param name="definition">The record that rebuilds it.</param>
+    protected Network(NetworkDefinition definition)
+        : base(definition.GetType().Name)
+    {
+        Definition = definition;
+    }
+
+    /// <summary>The record that rebuilds this network.</summary>
+    public NetworkDefinition Definition { get; }
+
+    /// <summary>Sets all weights to random initial values, drawn from the given stream and from nothing else.</summary>
+    /// <param name="random">The stream of random numbers, on the device of the weights.</param>
+    public abstract void Initialize(Generator random);
+
+    /// <summary>Copies all parameters and buffers out of the network.</summary>
+    /// <returns>The weights, by their names in the state dictionary and in its order.</returns>
+    public WeightSet ReadWeights()
+    {
+        var weights = new WeightSet();
+        using var scope = NewDisposeScope();
+        foreach (var (name, tensor) in state_dict())
+            weights.Add(NamedTensor.Of(name, tensor.detach().cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray(), tensor.shape));
+        return weights;
+    }
+
+    /// <summary>Sets all parameters and buffers of the network to the given values.</summary>
+    /// <param name="weights">Weights of a network of the same definition.</param>
+    /// <exception cref="ModelFormatException">A tensor is missing, has another shape, or is unknown to the network.</exception>
+    public void WriteWeights(WeightSet weights)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var reader = weights.Read();
+        foreach (var (name, tensor) in state_dict())
+            tensor.copy_(torch.tensor(reader.Take(name, tensor.shape).ToArray(), tensor.shape));
+        reader.Finish();
+    }
+
+    /// <summary>Checks that weights fit a definition without building its network.</summary>
+    /// <param name="definition">The definition.</param>
+    /// <param name="weights">The weights that a file holds.</param>
+    /// <exception cref="ModelFormatException">A tensor is missing, has another shape, or is unknown to the network.</exception>
+    public static void CheckWeights(NetworkDefinition definition, WeightSet weights)
+    {
+        using var scope = NewDisposeScope();
+        using var network = definition.Build(META);
+        var reader = weights.Read();
+        foreach (var (name, tensor) in network.state_dict())
+            reader.Take(name, tensor.shape);
+        reader.Finish();
+    }
+}

@@ -1,0 +1,45 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
+using MlNetMlp.Persistence;
+using MlNetMlp.Scoring;
+using TorchSharp;
+
+namespace MlNetMlp.Networks;
+
+/// <summary>
+/// The record that rebuilds a network: its shapes and switches, nothing trained. It is written as JSON into the model file, so its
+/// properties are the file format. A definition lives in the assembly of its method; a model file names that assembly and the
+/// definition's type, and nothing but a public sealed subtype of this record is ever built from a file.
+/// </summary>
+/// <remarks>
+/// Put the ranges of the properties as <see cref="RangeAttribute"/> on them: they are checked before anything is built from a file.
+/// </remarks>
+public abstract record NetworkDefinition
+{
+    /// <summary>Number of features that a row has.</summary>
+    [Range(1, 1 << 24)]
+    public required int Inputs { get; init; }
+
+    /// <summary>Number of values that the network puts out for a row.</summary>
+    [Range(1, 1 << 24)]
+    public required int Outputs { get; init; }
+
+    /// <summary>
+    /// Number of values of all tensors in the network's state dictionary. A file of another size is refused before it is unpacked.
+    /// </summary>
+    [JsonIgnore]
+    public abstract long WeightCount { get; }
+
+    /// <summary>Builds the network with weights that are not yet set.</summary>
+    /// <param name="device">
+    /// Where all parameters and buffers are to be: a device, or <see cref="torch.META"/> to learn the names and shapes of the tensors
+    /// without allocating them, as is done before weights are read from a file.
+    /// </param>
+    /// <returns>The network, to be initialised or filled with trained weights.</returns>
+    public abstract Network Build(torch.Device device);
+
+    /// <summary>Builds the same function as a program of dense layers, if it is one: such networks score without libtorch.</summary>
+    /// <param name="weights">The trained weights.</param>
+    /// <returns>The program, or null where the network is more than dense layers.</returns>
+    public virtual DenseProgram? BuildDense(WeightReader weights) => null;
+}

@@ -1,0 +1,32 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Runtime;
+
+/// <summary>Direct access to the memory of contiguous CPU tensors.</summary>
+public static class TensorMemory
+{
+    /// <summary>The values of a contiguous Single tensor on the CPU, not copied.</summary>
+    /// <param name="tensor">The tensor; it must live as long as the span is used.</param>
+    /// <returns>Its values in row-major order.</returns>
+    public static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
+
+    /// <summary>The values of a contiguous Int64 tensor on the CPU, not copied.</summary>
+    /// <param name="tensor">The tensor; it must live as long as the span is used.</param>
+    /// <returns>Its values in row-major order.</returns>
+    public static Span<long> Longs(Tensor tensor) => MemoryMarshal.Cast<byte, long>(tensor.bytes);
+
+    /// <summary>The address of the first value of a contiguous CPU tensor of any size; a span reaches 2 GB at most.</summary>
+    /// <param name="tensor">The tensor; it must live as long as the address is used.</param>
+    /// <returns>The address, or null for a tensor of no values.</returns>
+    internal static unsafe float* Address(Tensor tensor)
+    {
+        if (tensor.NumberOfElements == 0)
+            return null;
+        using var first = tensor.flatten().narrow(0, 0, 1);
+
+        // Native memory does not move, so the pointer outlives the fixed statement.
+        fixed (byte* address = first.bytes)
+            return (float*)address;
+    }
+}

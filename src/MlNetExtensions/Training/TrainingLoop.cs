@@ -1,0 +1,196 @@
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Training;
+
+/// <summary>The mini-batch loop that all methods trained by gradients share, and its full-batch twin for L-BFGS.</summary>
+internal sealed class TrainingLoop : IDisposable
+{
+    private const int EvaluationRows = 4096;
+
+    private readonly TrainingRun _run;
+    private readonly Network _network;
+    private readonly TrainingSet _data;
+    private readonly TaskHead _head;
+    private readonly DescentSettings _settings;
+    private readonly BatchLoss _loss;
+    private readonly FlatParameters _parameters;
+    private readonly TrainingMonitor _monitor;
+
+    public TrainingLoop(TrainingRun run, Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss)
+    {
+        (_run, _network, _data, _head, _settings) = (run, network, data, head, settings);
+        _loss = loss ?? ((net, batch) => head.Loss(net.call(batch.Features), batch.Labels, batch.Weights, settings.LabelSmoothing));
+        data.MoveTo(run.Device);
+        _parameters = new FlatParameters(network);
+        _monitor = new TrainingMonitor(run.Observer, head, settings.Epochs, data.RowCount, settings.Patience);
+    }
+
+    public LearningCurve Run()
+    {
+        string reason;
+        try
+        {
+            reason = _settings.Optimizer == OptimizerKind.Lbfgs ? RunFullBatch() : RunMiniBatches();
+        }
+        catch (OperationCanceledException) when (_run.Observer.KeepBestWhenCancelled && _run.Observer.Cancellation.IsCancellationRequested && _monitor.Step > 0)
+        {
+            reason = "Cancelled; the best so far is kept.";
+        }
+
+        if (_monitor.BestEpoch > 0)
+            _parameters.Restore();
+        if (!_parameters.Values.isfinite().all().cpu().item<bool>())
+            throw new TrainingDivergedException(_monitor.Epoch, _monitor.Step, "a weight");
+        _network.eval();
+        return _monitor.Finish(reason);
+    }
+
+    public void Dispose() => _parameters.Dispose();
+
+    private string RunMiniBatches()
+    {
+        using var optimizer = CreateOptimizer();
+        using var noise = _settings.GradientNoise is { } wanted ? new GradientNoiseSource(wanted, _parameters, _run.Random.Seed) : null;
+        var stepsPerEpoch = (_data.RowCount + _settings.BatchSize - 1) / _settings.BatchSize;
+        var steps = stepsPerEpoch * _settings.Epochs;
+        for (var epoch = 1; epoch <= _settings.Epochs; epoch++)
+        {
+            _network.train();
+            foreach (var batch in _data.Batches(_settings.BatchSize, epoch))
+            {
+                using (batch)
+                {
+                    _run.CheckCancelled();
+                    var loss = Gradient(batch);
+                    if (!double.IsFinite(loss))
+                        throw new TrainingDivergedException(epoch, _monitor.Step + 1, "the loss");
+                    if (_settings.GradientClipNorm > 0)
+                        _parameters.ClipGradient(_settings.GradientClipNorm);
+                    noise?.Apply();
+                    optimizer.Step(_settings.LearningRate * _settings.Schedule.At(_monitor.Step, steps));
+                    _monitor.OnStep(loss, batch.Rows);
+                }
+            }
+
+            _parameters.ThrowIfDetached();
+            if (EndEpoch())
+                return $"The validation loss has not fallen for {_settings.Patience} epochs.";
+        }
+
+        return "All epochs are done.";
+    }
+
+    private string RunFullBatch()
+    {
+        var stalled = false;
+        _network.train();
+        var result = LbfgsMinimizer.Minimize(
+            _parameters.Values,
+            FullGradient,
+            new LbfgsSettings { MaxIterations = _settings.Epochs, MaxEvaluations = 3 * _settings.Epochs },
+            progress =>
+            {
+                _monitor.OnStep(progress.Value, _data.RowCount);
+                stalled = EndEpoch();
+                _network.train();
+                return !stalled;
+            });
+        return stalled ? $"The validation loss has not fallen for {_settings.Patience} iterations." : $"L-BFGS stopped: {result.Reason}.";
+    }
+
+    /// <summary>Computes the gradient of one batch, in parts where it is too large to go through the network at once.</summary>
+    private double Gradient(RowBlock batch)
+    {
+        _parameters.ZeroGradient();
+        var part = _settings.MicroBatchSize;
+        if (part == 0 || part >= batch.Rows)
+            return Backward(batch, 1);
+        double total = 0;
+        for (long start = 0; start < batch.Rows; start += part)
+        {
+            var rows = Math.Min(part, batch.Rows - start);
+            using var micro = Slice(batch, start, rows);
+            total += Backward(micro, (double)rows / batch.Rows);
+            _run.CheckCancelled();
+        }
+
+        return total;
+    }
+
+    private double Backward(RowBlock batch, double share)
+    {
+        using var scope = NewDisposeScope();
+        var placed = _data.IsStreamed && _run.Device.type != TorchSharp.DeviceType.CPU ? ToDevice(batch) : batch;
+        var loss = _loss(_network, placed);
+        if (share != 1)
+            loss = loss.mul(share);
+        loss.backward();
+        return loss.cpu().item<float>();
+    }
+
+    /// <summary>Loss and gradient over all rows, with the weight decay as a penalty: ½·λ·‖w‖².</summary>
+    private double FullGradient(Tensor gradient)
+    {
+        _parameters.ZeroGradient();
+        double value = 0;
+        foreach (var block in _data.Blocks(EvaluationRows))
+        {
+            using (block)
+            {
+                _run.CheckCancelled();
+                value += Backward(block, (double)block.Rows / _data.RowCount);
+            }
+        }
+
+        if (_settings.WeightDecay > 0)
+            value += _parameters.AddPenalty(_settings.WeightDecay);
+        gradient.copy_(_parameters.Gradient);
+        return value;
+    }
+
+    private bool EndEpoch()
+    {
+        if (_monitor.OnEpoch(Validate()))
+            _parameters.Snapshot();
+        return _monitor.HasStalled;
+    }
+
+    private (double Loss, double Metric)? Validate()
+    {
+        if (_data.Validation is not { } held)
+            return null;
+        _network.eval();
+        using var noGradient = no_grad();
+        double loss = 0, metric = 0;
+        for (long start = 0; start < held.Rows; start += EvaluationRows)
+        {
+            _run.CheckCancelled();
+            using var scope = NewDisposeScope();
+            var rows = Math.Min(EvaluationRows, held.Rows - start);
+            using var block = Slice(held, start, rows);
+            var outputs = _network.call(block.Features);
+            loss += _head.Loss(outputs, block.Labels, block.Weights).cpu().item<float>() * rows;
+            metric += _head.MetricSum(outputs, block.Labels);
+        }
+
+        return double.IsFinite(loss)
+            ? (loss / held.Rows, _head.Metric(metric / held.Rows))
+            : throw new TrainingDivergedException(_monitor.Epoch, _monitor.Step, "the validation loss");
+    }
+
+    private FlatOptimizer CreateOptimizer() => _settings.Optimizer switch
+    {
+        OptimizerKind.AdamW => new Adam(_parameters, weightDecay: _settings.WeightDecay),
+        OptimizerKind.Adam => new Adam(_parameters, weightDecay: _settings.WeightDecay, decoupledWeightDecay: false),
+        OptimizerKind.Sgd => new Sgd(_parameters, _settings.Momentum, weightDecay: _settings.WeightDecay),
+        _ => new Lion(_parameters, weightDecay: _settings.WeightDecay),
+    };
+
+    private RowBlock ToDevice(RowBlock batch) =>
+        new(batch.Features.to(_run.Device), batch.Labels.to(_run.Device), batch.Weights?.to(_run.Device));
+
+    private static RowBlock Slice(RowBlock block, long start, long rows) =>
+        new(block.Features.narrow(0, start, rows), block.Labels.narrow(0, start, rows), block.Weights?.narrow(0, start, rows));
+}

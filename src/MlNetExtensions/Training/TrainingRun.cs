@@ -1,0 +1,102 @@
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Training;
+
+/// <summary>Who hears of a training and who may end it.</summary>
+/// <param name="Log">Gets lines for a person to read.</param>
+/// <param name="Progress">Gets figures for a program, or null.</param>
+/// <param name="CheckHost">Throws <see cref="OperationCanceledException"/> when the host wants the end.</param>
+/// <param name="KeepBestWhenCancelled">Whether the best weights so far are kept when <paramref name="Cancellation"/> ends the training.</param>
+/// <param name="Cancellation">Ends the training.</param>
+public sealed record TrainingObserver(
+    Action<string> Log, IProgress<TrainingProgress>? Progress, Action CheckHost, bool KeepBestWhenCancelled, CancellationToken Cancellation);
+
+/// <summary>One fit as a method sees it: the device, the streams of random numbers, the shared training loop, and ways to report and to be stopped.</summary>
+public sealed class TrainingRun : IDisposable
+{
+    private readonly Network? _initial;
+
+    internal TrainingRun(Device device, int seed, TrainingObserver observer, Network? initial)
+    {
+        Device = device;
+        Random = new RandomStreams(seed, device);
+        Observer = observer;
+        _initial = initial;
+    }
+
+    /// <summary>Where the network is trained.</summary>
+    public Device Device { get; }
+
+    /// <summary>The random numbers of this fit.</summary>
+    public RandomStreams Random { get; }
+
+    /// <summary>The losses of the last call of <see cref="Minimize"/>.</summary>
+    public LearningCurve Curve { get; private set; } = LearningCurve.Empty;
+
+    /// <summary>Whether the fit goes on from an earlier model: its scaling of the inputs is kept then.</summary>
+    public bool IsContinued => _initial is not null;
+
+    internal TrainingObserver Observer { get; }
+
+    /// <summary>Writes a line to the log.</summary>
+    /// <param name="message">The line.</param>
+    public void Log(string message) => Observer.Log(message);
+
+    /// <summary>Call it at least every 200 ms.</summary>
+    /// <exception cref="OperationCanceledException">The fit is to end.</exception>
+    public void CheckCancelled()
+    {
+        Observer.CheckHost();
+        Observer.Cancellation.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>Builds a network on <see cref="Device"/>: with random weights, or with those of the model that the fit goes on from.</summary>
+    /// <param name="definition">The network to build.</param>
+    /// <returns>The network; the caller owns it.</returns>
+    /// <exception cref="InvalidOperationException">The earlier model has another network.</exception>
+    public Network Create(NetworkDefinition definition)
+    {
+        if (_initial is not null && !_initial.Definition.Equals(definition))
+        {
+            throw new InvalidOperationException(
+                $"The option 'InitialModel' holds another network than the options ask for: {_initial.Definition} is not {definition}.");
+        }
+
+        var network = definition.Build(CPU);
+        if (_initial is null)
+        {
+            using var noGradient = no_grad();
+            network.Initialize(Random.Weights);
+        }
+        else
+        {
+            network.WriteWeights(_initial.ReadWeights());
+        }
+
+        network.to(Device);
+        return network;
+    }
+
+    /// <summary>Trains a network by mini-batches (or by L-BFGS) with everything that the settings say; the best weights stand in it after.</summary>
+    /// <param name="network">The network, on <see cref="Device"/>.</param>
+    /// <param name="data">The rows.</param>
+    /// <param name="head">The task.</param>
+    /// <param name="settings">How to train.</param>
+    /// <param name="loss">The loss of a batch; null for that of the task.</param>
+    /// <returns>The losses, epoch by epoch.</returns>
+    /// <exception cref="TrainingDivergedException">The loss or a weight is no longer finite.</exception>
+    /// <exception cref="OperationCanceledException">The fit was cancelled and the best so far is not wanted, or there is none.</exception>
+    public LearningCurve Minimize(Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss = null)
+    {
+        using var loop = new TrainingLoop(this, network, data, head, settings, loss);
+        Curve = loop.Run();
+        return Curve;
+    }
+
+    /// <summary>Releases the streams of random numbers.</summary>
+    public void Dispose() => Random.Dispose();
+}
