@@ -15,7 +15,7 @@ public sealed class PlainMlp(PlainMlp.Options options) : INetworkMethod
 {
     public sealed record Options : GradientTrainedOptions
     {
-        [Range(1, 10_000)]
+        [Range(1, 100_000)]
         public int Hidden { get; init; } = 16;
 
         /// <summary>Whether the network can be scored by managed code.</summary>
@@ -45,7 +45,7 @@ public sealed class PlainMlp(PlainMlp.Options options) : INetworkMethod
 
 public sealed record PlainMlpDefinition : NetworkDefinition
 {
-    [Range(1, 10_000)]
+    [Range(1, 100_000)]
     public required int Hidden { get; init; }
 
     public required bool IsDense { get; init; }
