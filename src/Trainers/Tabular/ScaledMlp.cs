@@ -28,7 +28,7 @@ namespace Microsoft.ML
         /// <param name="exampleWeightColumnName">The column of example weights, Single; null for none.</param>
         /// <param name="width">W, units of a layer, in [8, 65536].</param>
         /// <param name="blocks">L, number of residual blocks, in [1, 64].</param>
-        /// <param name="epochs">Most passes over the rows, at least 1; training ends sooner when the rows held out show no more gain.</param>
+        /// <param name="epochs">Most passes over the rows, at least 1; early stopping may end sooner.</param>
         /// <returns>The trainer.</returns>
         /// <exception cref="ArgumentOutOfRangeException">An option is out of its range; the message names it.</exception>
         public static NetworkTrainer<RegressionNetworkModel> ScaledMlp(
@@ -67,7 +67,7 @@ namespace Microsoft.ML
             this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, ScaledMlp.Options options) =>
             catalog.CreateTrainer(new ScaledMlp(options));
 
-        /// <summary>Makes a trainer that chooses one of several classes with a residual MLP: see <see cref="MlNetMlp.Tabular.ScaledMlp"/>.</summary>
+        /// <summary>Makes a trainer that chooses one of many classes with a residual MLP: see <see cref="MlNetMlp.Tabular.ScaledMlp"/>.</summary>
         /// <inheritdoc cref="ScaledMlp(RegressionCatalog.RegressionTrainers, string, string, string, int, int, int)"/>
         public static NetworkTrainer<MulticlassNetworkModel> ScaledMlp(
             this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, string labelColumnName = "Label",
@@ -78,7 +78,7 @@ namespace Microsoft.ML
                 Width = width, Blocks = blocks, Epochs = epochs,
             }));
 
-        /// <summary>Makes a trainer that chooses one of several classes with a residual MLP: see <see cref="MlNetMlp.Tabular.ScaledMlp"/>.</summary>
+        /// <summary>Makes a trainer that chooses one of many classes with a residual MLP: see <see cref="MlNetMlp.Tabular.ScaledMlp"/>.</summary>
         /// <inheritdoc cref="ScaledMlp(RegressionCatalog.RegressionTrainers, ScaledMlp.Options)"/>
         [OverloadResolutionPriority(1)]
         public static NetworkTrainer<MulticlassNetworkModel> ScaledMlp(
@@ -138,19 +138,27 @@ namespace MlNetMlp.Tabular
     /// </remarks>
     public sealed class ScaledMlp(ScaledMlp.Options options) : INetworkMethod
     {
-        /// <summary>Options of <see cref="ScaledMlp"/>. Beside those of all networks that are trained by gradients it has its own.</summary>
+        /// <summary>
+        /// Options of <see cref="ScaledMlp"/>. Of the options of all networks that are trained by gradients three have other defaults:
+        /// <see cref="GradientTrainedOptions.Schedule"/> is a cosine, <see cref="GradientTrainedOptions.WeightDecay"/> 0.1 and
+        /// <see cref="GradientTrainedOptions.LabelSmoothing"/> 0.05.
+        /// </summary>
         public sealed record Options : GradientTrainedOptions
         {
-            // NOTE[DIFF]: the paper's recipe (see ScaledMlp) fits ten million images and a thousand steps an epoch. On tables it underfits
-            // within any time that a user would wait, so optimiser, rate, smoothing, mixup and size differ.
+            // NOTE[DIFF]: AdamW, a cosine, some weight decay, s = 0.05 and a small network without mixup, where the paper has Lion, a
+            // constant rate, no decay, s = 0.3 and α = 0.8. The paper passes over ten million images hundreds of times. Tables of a few
+            // thousand rows are soon learned by heart, hence the decay; mixed rows blur what depends on the exact value of a feature
+            // (with α = 0.8 the squared error on airfoil noise more than doubles); and s = 0.3 makes the probabilities far too timid.
 
             /// <summary>Creates options with the defaults of this trainer.</summary>
             public Options()
             {
-                Epochs = 100;
+                Schedule = LearningRateSchedule.Cosine();
+                WeightDecay = 0.1;
+                LabelSmoothing = 0.05;
             }
 
-            /// <summary>W, units of a layer (section 4), in [8, 65536]; 128 by default, 512 or 1,024 in the paper. Time grows with its square.</summary>
+            /// <summary>W, units of a layer, in [8, 65536]; 128 by default, 512 or 1,024 in the paper. Time grows with its square.</summary>
             [Range(8, 1 << 16)]
             public int Width { get; init; } = 128;
 
@@ -161,21 +169,26 @@ namespace MlNetMlp.Tabular
             [Range(1, 64)]
             public int Blocks { get; init; } = 2;
 
-            /// <summary>f, how many times W the inside of a block is, in [1, 8]; 2 by default, 4 in the paper. Only inverted bottlenecks have it.</summary>
+            /// <summary>f, how many times W a block is wide inside, in [1, 8]; 2 by default, 4 in the paper. For inverted bottlenecks.</summary>
             [Range(1, 8)]
             public int ExpansionFactor { get; init; } = 2;
 
-            /// <summary>How the layers are connected; inverted bottlenecks by default. The standard MLP is the paper's baseline: it fails to learn when deep.</summary>
+            /// <summary>
+            /// How the layers are connected; inverted bottlenecks by default. The standard MLP, the paper's baseline, does not learn when it
+            /// is deep.
+            /// </summary>
             public ScaledMlpArchitecture Architecture { get; init; } = ScaledMlpArchitecture.InvertedBottleneck;
 
-            /// <summary>What is normalised before each block (before each nonlinearity of the standard MLP); layers by default, as in the paper.</summary>
+            /// <summary>
+            /// What is normalised before each block, or before each nonlinearity of the standard MLP; layers by default, as in the paper.
+            /// </summary>
             public ScaledMlpNormalization Normalization { get; init; } = ScaledMlpNormalization.Layer;
 
             /// <summary>φ, the nonlinearity; exact GELU by default, as in the paper.</summary>
             public ScaledMlpActivation Activation { get; init; } = ScaledMlpActivation.Gelu;
 
             /// <summary>
-            /// α of mixup (section 4.1), in [0, 100], 0 for none; 0 by default, 0.8 in the paper. Try 0.2 where a small set is learned by
+            /// α of mixup, in [0, 100], 0 for none; 0 by default, 0.8 in the paper. Try 0.2 where a small set is learned by
             /// heart. One λ is drawn for a batch, or for each part of it where <see cref="GradientTrainedOptions.MicroBatchSize"/> splits it.
             /// </summary>
             [Range(0, 100)]
@@ -196,7 +209,10 @@ namespace MlNetMlp.Tabular
                 foreach (var fault in base.Validate(validationContext))
                     yield return fault;
                 if (MixupAlpha > 0 && Optimizer == OptimizerKind.Lbfgs)
-                    yield return new ValidationResult("option 'MixupAlpha' must be 0 with the optimiser Lbfgs, whose line search needs the same loss at the same weights");
+                {
+                    yield return new ValidationResult(
+                        "option 'MixupAlpha' must be 0 with the optimiser Lbfgs, whose line search needs the same loss at the same weights");
+                }
             }
         }
 

@@ -84,7 +84,9 @@ public sealed record ScaledMlpDefinition : NetworkDefinition
         get
         {
             long w = Width, l = Blocks, f = ExpansionFactor;
-            var layers = Architecture == ScaledMlpArchitecture.InvertedBottleneck ? l * ((2 * f * w * w) + ((f + 1) * w)) : (l - 1) * ((w * w) + w);
+            var layers = Architecture == ScaledMlpArchitecture.InvertedBottleneck
+                ? l * ((2 * f * w * w) + ((f + 1) * w))
+                : (l - 1) * ((w * w) + w);
             var gains = Normalization == ScaledMlpNormalization.None ? 0 : l * 2 * w;
             return ((Inputs + 1) * w) + layers + gains + ((w + 1) * Outputs);
         }
@@ -291,6 +293,7 @@ internal sealed class ScaledMlpNetwork : Network
         }
 
         public override Tensor forward(Tensor x) =>
-            nn.functional.batch_norm(x, running_mean, running_var, weight, bias, training && x.shape[0] > 1, momentum: 0.1, eps: ScaledMlpDefinition.Epsilon);
+            nn.functional.batch_norm(
+                x, running_mean, running_var, weight, bias, training && x.shape[0] > 1, momentum: 0.1, eps: ScaledMlpDefinition.Epsilon);
     }
 }
