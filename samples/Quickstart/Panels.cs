@@ -20,6 +20,8 @@ internal static class Panels
             Line(plot, $"{entry.Competitor.Name}, validation rows", Epochs(curve, point => point.ValidationLoss), Palette.GetColor(i));
         }
 
+        // Room for the legend above the curves.
+        plot.Axes.Margins(0.05, 0.05, 0.05, 0.3);
         plot.ShowLegend(Alignment.UpperRight);
         return plot.GetPlottables().Any() ? plot : null;
     }

@@ -81,6 +81,8 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
                 if (rows == 0)
                     throw DataErrors.NoRows(settings.Columns.Label, reader.MissingLabels, reader.ZeroWeights);
                 store.ForEachBlock(moments.Add);
+                if (streamed)
+                    store.Dispose();
                 validationFlags = flags?.ToArray();
                 CheckClasses(rows);
 

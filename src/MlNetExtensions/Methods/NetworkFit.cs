@@ -39,6 +39,9 @@ internal sealed record NetworkFit(
             Observer.Log,
             CheckCancelled);
 
+        // Reading a large set takes its time, and whoever watches should see something within a second.
+        Observer.Progress?.Report(TrainingProgress.Reading);
+
         // Everything that is made below is released at the end: what lives on is in managed memory.
         using var scope = NewDisposeScope();
         using var start = initial?.CreateNetwork();

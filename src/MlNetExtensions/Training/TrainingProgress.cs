@@ -2,10 +2,25 @@ using System.Globalization;
 
 namespace MlNetMlp.Training;
 
-/// <summary>Where a training is. Reported at the end of each epoch and at least every half second.</summary>
+/// <summary>Where a training is. Reported at the start, at the end of each epoch, and between steps every half second.</summary>
 public sealed record TrainingProgress
 {
-    /// <summary>The epoch under way or just ended, from 1.</summary>
+    /// <summary>The first report of a fit, before the data are read.</summary>
+    internal static TrainingProgress Reading { get; } = new()
+    {
+        Epoch = 0,
+        Epochs = 0,
+        Step = 0,
+        TrainingLoss = 0,
+        MetricName = "",
+        RowsPerSecond = 0,
+        Elapsed = TimeSpan.Zero,
+        Remaining = TimeSpan.Zero,
+        BestEpoch = 0,
+        IsEndOfEpoch = false,
+    };
+
+    /// <summary>The epoch under way or just ended, from 1; 0 in the first report, while the data are read.</summary>
     public required int Epoch { get; init; }
 
     /// <summary>Number of epochs planned; early stopping may end sooner.</summary>
@@ -45,7 +60,7 @@ public sealed record TrainingProgress
     public required bool IsEndOfEpoch { get; init; }
 
     /// <inheritdoc/>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture,
+    public override string ToString() => Epoch == 0 ? "reading the data" : string.Create(CultureInfo.InvariantCulture,
         $"epoch {Epoch}/{Epochs}, step {Step}, training loss {TrainingLoss:G4}{(ValidationLoss is { } v ? $", validation loss {v:G4}" : "")}"
         + $"{(Metric is { } m ? $", {MetricName} {m:G4}" : "")}{(BestEpoch > 0 ? $", best epoch {BestEpoch}" : "")}, {RowsPerSecond:N0} rows/s, {Remaining.TotalSeconds:F0} s left at most");
 }
