@@ -21,14 +21,17 @@ internal static class TrainingLoop
         var x = tensor(rows.SelectMany(row => row.Features).ToArray(), Count, Generated.Width);
         var y = tensor(rows.Select(row => row.Label).ToArray(), Count, 1);
 
-        var seconds = Clock.Medians(7, () => trainer.Fit(view), () => ByHand(x, y));
+        var threads = get_num_threads();
+        var seconds = Clock.Medians(7, () => trainer.Fit(view), () => ByHand(x, y, threads), () => ByHand(x, y, 1));
+        set_num_threads(threads);
 
         Console.WriteLine($"loop: {Epochs} epochs of {Count} rows, batch {Batch}, 28-64-64-1, AdamW: fit {seconds[0] * 1e3:F0} ms (reading, model and all), "
-            + $"by hand {seconds[1] * 1e3:F0} ms, ratio {seconds[0] / seconds[1]:F2}");
+            + $"by hand {seconds[1] * 1e3:F0} ms with {threads} threads, {seconds[2] * 1e3:F0} ms with one, ratio to the faster {seconds[0] / Math.Min(seconds[1], seconds[2]):F2}");
     }
 
-    private static void ByHand(Tensor x, Tensor y)
+    private static void ByHand(Tensor x, Tensor y, int threads)
     {
+        set_num_threads(threads);
         using var network = nn.Sequential(
             nn.Linear(Generated.Width, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1));
         using var optimizer = optim.AdamW(network.parameters(), lr: 1e-3, weight_decay: 0);

@@ -92,7 +92,7 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         var environment = (IHostEnvironmentInternal)_host;
         var libTorch = LibTorch.Load();
         var device = ComputeDevice.Choose(environment.GpuDeviceId, environment.FallbackToCpu, out var description);
-        channel.Info($"{_method.Name} trains on {description}, {TorchSharp.torch.get_num_threads()} threads, {libTorch}, seed {_seed}.");
+        channel.Info($"{_method.Name} trains on {description}, up to {TorchSharp.torch.get_num_threads()} threads, {libTorch}, seed {_seed}.");
 
         var observer = new TrainingObserver(channel.Info, Options.Progress, () => _host.CheckAlive(), Options.KeepBestWhenCancelled, Options.CancellationToken);
         var network = new NetworkFit(_method, _task.Kind, classNames, _seed, device, observer).Run(data, validation, initial);

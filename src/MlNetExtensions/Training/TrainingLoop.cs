@@ -1,5 +1,6 @@
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
 using static TorchSharp.torch;
 
 namespace MlNetMlp.Training;
@@ -8,6 +9,9 @@ namespace MlNetMlp.Training;
 internal sealed class TrainingLoop : IDisposable
 {
     private const int EvaluationRows = 4096;
+
+    // Arithmetic of a step below which handing parts of it to other threads costs more than it saves, above all on a busy machine.
+    private const double OneThreadOperations = 1e8;
 
     private readonly TrainingRun _run;
     private readonly Network _network;
@@ -29,6 +33,7 @@ internal sealed class TrainingLoop : IDisposable
 
     public LearningCurve Run()
     {
+        using var threads = TorchThreads.Limit(IsSmall ? 1 : get_num_threads());
         string reason;
         try
         {
@@ -48,6 +53,10 @@ internal sealed class TrainingLoop : IDisposable
     }
 
     public void Dispose() => _parameters.Dispose();
+
+    /// <summary>Whether a step is small: forward and backward take about six operations for each weight and row.</summary>
+    private bool IsSmall =>
+        6.0 * _parameters.Count * (_settings.Optimizer == OptimizerKind.Lbfgs ? Math.Min(EvaluationRows, _data.RowCount) : _settings.BatchSize) < OneThreadOperations;
 
     private string RunMiniBatches()
     {

@@ -3,6 +3,7 @@ using Microsoft.ML.Data;
 using MlNetMlp.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
+using MlNetMlp.Runtime;
 using MlNetMlp.Tests.Support;
 using MlNetMlp.Training;
 
@@ -124,6 +125,18 @@ public class TrainingLoopTests
         }, Rows.View(Ml, 500));
         Assert.Equal(4, kept.LearningCurve.Points.Count);
         Assert.Contains("Cancelled", kept.LearningCurve.StopReason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TheCallersThreadsAreAsBefore()
+    {
+        LibTorch.Load();
+        var before = TorchSharp.torch.get_num_threads();
+        var during = 0;
+        Fit(Short with { Progress = new Reporter(progress => during = progress.Step > 0 ? TorchSharp.torch.get_num_threads() : 0) }, Rows.View(Ml, 300));
+
+        Assert.Equal(1, during);
+        Assert.Equal(before, TorchSharp.torch.get_num_threads());
     }
 
     [Fact]
