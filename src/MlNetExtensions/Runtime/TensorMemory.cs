@@ -23,7 +23,7 @@ public static class TensorMemory
     {
         if (tensor.NumberOfElements == 0)
             return null;
-        using var first = tensor.flatten().narrow(0, 0, 1);
+        using var first = tensor.as_strided([1], [1], tensor.storage_offset());
 
         // Native memory does not move, so the pointer outlives the fixed statement.
         fixed (byte* address = first.bytes)

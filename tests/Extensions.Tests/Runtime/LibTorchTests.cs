@@ -214,7 +214,7 @@ public class LibTorchTests
     {
         var cpu = new FileInfo(Path.Combine(LibTorch.Load().Folder, NativeNames.Cpu));
 
-        Assert.Equal((cpu.ResolveLinkTarget(returnFinalTarget: true) ?? cpu).FullName, LibTorchSearch.OfThisProcess().Loaded + "/" + cpu.Name);
+        Assert.Equal((cpu.ResolveLinkTarget(returnFinalTarget: true) ?? cpu).FullName, Path.Combine(LibTorchSearch.OfThisProcess().Loaded!, cpu.Name));
     }
 
     [Fact]
