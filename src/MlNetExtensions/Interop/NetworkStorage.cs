@@ -31,20 +31,25 @@ internal static class NetworkStorage
         return TrainedNetworkFile.Read(LengthOf, Open);
 
         // The directory of the zip knows the length; ML.NET unpacks an entry to disk as a whole when it is opened.
-        long? LengthOf(string name) =>
+        long? LengthOf(string name) => Find(name)?.Length;
+
+        Stream Open(string name) => new EntryStream(ctx.Repository.OpenEntry(ctx.Directory, name), name, Find(name)!);
+
+        ZipArchiveEntry? Find(string name) =>
             ctx.Repository._entries.TryGetValue(PathOf(ctx.Directory, name), out var entry)
             || ctx.Repository._entries.TryGetValue(PathOf(ctx.Directory, name).Replace('/', '\\'), out entry)
-                ? entry.Length
+                ? entry
                 : null;
-
-        Stream Open(string name) => new EntryStream(ctx.Repository.OpenEntry(ctx.Directory, name));
     }
 
     private static string PathOf(string? directory, string name) => string.IsNullOrEmpty(directory) ? name : Path.Combine(directory, name);
 
-    /// <summary>An entry's stream, which belongs to the repository: closing it closes the entry.</summary>
-    private sealed class EntryStream(Repository.Entry entry) : Stream
+    /// <summary>An entry's stream, which belongs to the repository: closing it closes the entry. With the last byte the checksum is compared.</summary>
+    private sealed class EntryStream(Repository.Entry entry, string name, ZipArchiveEntry declared) : Stream
     {
+        private Crc32 _sum;
+        private long _left = declared.Length;
+
         public override bool CanRead => true;
 
         public override bool CanSeek => false;
@@ -59,9 +64,17 @@ internal static class NetworkStorage
             set => throw new NotSupportedException();
         }
 
-        public override int Read(byte[] buffer, int offset, int count) => entry.Stream.Read(buffer, offset, count);
+        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
-        public override int Read(Span<byte> buffer) => entry.Stream.Read(buffer);
+        public override int Read(Span<byte> buffer)
+        {
+            var read = entry.Stream.Read(buffer);
+            _sum.Append(buffer[..read]);
+            _left -= read;
+            return read == 0 || _left > 0 || _sum.Value == declared.Crc32
+                ? read
+                : throw new ModelFormatException($"{name}: the entry is damaged, its checksum is {_sum.Value:x8} instead of {declared.Crc32:x8}.");
+        }
 
         public override void Flush()
         {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -20,8 +21,12 @@ internal static class TrainedNetworkFile
     /// <summary>The newest format that this version reads; a number of its own, so that models outlive versions of the library.</summary>
     private const int FormatVersion = 1;
 
+    private const int LongestName = 500;
     private const long MostHeaderBytes = 64_000_000;
     private const long MostWeightHeaderBytes = 32_000_000;
+
+    private static readonly SearchValues<char> NoAssembly = SearchValues.Create("/\\,=:\0");
+    private static readonly SearchValues<char> NoType = SearchValues.Create("[]*&,\0");
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
     {
@@ -31,6 +36,7 @@ internal static class TrainedNetworkFile
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         NumberHandling = JsonNumberHandling.Strict,
         RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
         PropertyNameCaseInsensitive = false,
         Converters = { new JsonStringEnumConverter(allowIntegerValues: false) },
     };
@@ -134,12 +140,18 @@ internal static class TrainedNetworkFile
         // The version comes first: a later format may have other members, which would be a less helpful complaint.
         if (Parse(() => JsonDocument.Parse(bytes, new() { MaxDepth = Json.MaxDepth })) is var document
             && document.RootElement is { ValueKind: JsonValueKind.Object } root
-            && root.TryGetProperty("format", out var format) && format.TryGetInt32(out var version) && version != FormatVersion)
+            && root.TryGetProperty("format", out var format) && format.ValueKind == JsonValueKind.Number
+            && format.TryGetInt32(out var version) && version != FormatVersion)
         {
             throw InHeader($"the format is {version}, and this version of MlNetMlp.Extensions reads {FormatVersion}. Update the package");
         }
 
-        return Parse(() => JsonSerializer.Deserialize<Header>(bytes, Json)!);
+        var header = Parse(() => JsonSerializer.Deserialize<Header>(bytes, Json)!);
+
+        // The serializer checks members for null, but not the elements of lists.
+        if (header.FeatureNames is { } names && names.Contains(null))
+            throw InHeader("a feature name is null");
+        return header.LearningCurve.Points.Contains(null) ? throw InHeader("a point of the learning curve is null") : header;
     }
 
     private static NetworkDefinition ReadDefinition(Header header)
@@ -153,8 +165,10 @@ internal static class TrainedNetworkFile
     private static Type FindType(NetworkName name)
     {
         var ours = typeof(NetworkDefinition).Assembly.GetName().Name;
-        if (name.Assembly.AsSpan().ContainsAny("/\\,=:"))
-            throw InHeader($"'{name.Assembly}' is not the name of an assembly");
+        if (name.Assembly.Length > LongestName || name.Type.Length > LongestName)
+            throw InHeader($"a name of an assembly or type has more than {LongestName} characters");
+        if (string.IsNullOrWhiteSpace(name.Assembly) || name.Assembly.AsSpan().ContainsAny(NoAssembly))
+            throw InHeader($"'{name.Assembly.Replace('\0', '?')}' is not the name of an assembly");
         Assembly assembly;
         try
         {
@@ -167,8 +181,10 @@ internal static class TrainedNetworkFile
 
         if (assembly.GetName().Name != ours && assembly.GetReferencedAssemblies().All(a => a.Name != ours))
             throw InHeader($"the assembly '{name.Assembly}' does not use {ours}, so it has no networks");
-        var type = assembly.GetType(name.Type);
-        return type is { IsSealed: true, IsVisible: true } && type.IsSubclassOf(typeof(NetworkDefinition))
+
+        // A name may say more than a name: arguments, which come from assemblies of their own, arrays and pointers.
+        var type = name.Type.Length > 0 && !name.Type.AsSpan().ContainsAny(NoType) ? assembly.GetType(name.Type) : null;
+        return type is { IsSealed: true, IsVisible: true, IsGenericType: false } && type.IsSubclassOf(typeof(NetworkDefinition))
             ? type
             : throw InHeader($"'{name.Type}' in '{name.Assembly}' is not a public sealed {nameof(NetworkDefinition)}");
     }

@@ -1,237 +1,244 @@
 using System.IO.Compression;
 using System.Reflection;
-using System.Text;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Interop;
+using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
+using MlNetMlp.Tests.Scoring;
 using MlNetMlp.Tests.Support;
+using TorchSharp;
 
 namespace MlNetMlp.Tests.Interop;
 
+/// <summary>What is saved is what is loaded, in whatever model the network stands.</summary>
 public class ModelPersistenceTests
 {
-    private static readonly MLContext Ml = new(1);
-
-    private static readonly byte[] Good = Save(Ml.Regression.Trainers.CreateTrainer(new PlainMlp(PipelineTests.Small("Target") with { Epochs = 2 })).Fit(Rows.View(Ml, 200)));
+    private static MLContext Ml => Fitted.Ml;
 
     [Theory]
-    [InlineData("Target", true)]
-    [InlineData("Flag", true)]
-    [InlineData("Key", true)]
-    [InlineData("Target", false)]
-    [InlineData("Flag", false)]
-    [InlineData("Key", false)]
-    public void ALoadedModelIsTheSameModel(string label, bool dense)
+    [MemberData(nameof(Fitted.Kinds), MemberType = typeof(Fitted))]
+    public void A_loaded_model_scores_and_tells_what_the_saved_one_did(TaskKind task, bool isDense)
     {
-        var rows = Rows.View(Ml, 300);
-        var options = new PlainMlp(PipelineTests.Small(label) with { Epochs = 2, IsDense = dense });
-        IEstimator<ITransformer> trainer = label switch
-        {
-            "Target" => Ml.Regression.Trainers.CreateTrainer(options),
-            "Flag" => Ml.BinaryClassification.Trainers.CreateTrainer(options),
-            _ => Ml.MulticlassClassification.Trainers.CreateTrainer(options),
-        };
-        var model = Ml.Transforms.Conversion.MapValueToKey("Key", "Kind").Append(trainer).Fit(rows);
+        var model = Fitted.Model(task, isDense);
 
-        var zip = Save(model, rows.Schema);
-        var loaded = Load(zip);
-        var again = Save(loaded, rows.Schema);
-        var chained = Save(loaded.Append(Ml.Transforms.CopyColumns("Copy", "Score").Fit(loaded.Transform(rows))), rows.Schema);
+        var loaded = ModelZip.Load(ModelZip.Save(model));
 
-        Assert.Equal(Scores(model.Transform(rows)), Scores(loaded.Transform(rows)));
-        Assert.Equal(Zip.Entry(zip, SafeTensors.EntryName), Zip.Entry(again, SafeTensors.EntryName));
-        Assert.Equal(Zip.Entry(zip, SafeTensors.EntryName), Zip.Entry(chained, SafeTensors.EntryName));
-        var (before, after) = (NetworkModel.Find(model)!, NetworkModel.Find(Load(again))!);
+        Bits.Equal(Fitted.Scores(model), Fitted.Scores(loaded));
+        var (before, after) = (Fitted.Network(model), Fitted.Network(loaded));
+        Assert.NotSame(before, after);
         Assert.Equal(before.LearningCurve, after.LearningCurve);
-        Assert.Equal(2, after.LearningCurve.Points.Count);
+        Assert.Equal(3, after.LearningCurve.Points.Count);
+        Assert.NotNull(after.LearningCurve.Points[0].ValidationLoss);
+        Assert.Equal(before.FeatureNames, after.FeatureNames);
+        Assert.Equal("Weight", after.FeatureNames![^1]);
+        Assert.Contains("\"hidden\": 8", before.OptionsJson, StringComparison.Ordinal);
+        Assert.Equal(Flat(before.OptionsJson), Flat(after.OptionsJson));
         Assert.Equal(before.Head, after.Head);
         Assert.Equal(before.Definition, after.Definition);
         Assert.Equal("PlainMlp", after.MethodName);
-        Assert.Contains("\"learningRate\": 0.01", after.OptionsJson, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void SlotNamesAreKept()
-    {
-        var data = Ml.Transforms.Concatenate("Features", "Target", "Weight").Fit(Rows.View(Ml, 100)).Transform(Rows.View(Ml, 100));
-        var model = Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(PipelineTests.Small("Flag") with { Epochs = 1 })).Fit(data);
-
-        Assert.Equal(["Target", "Weight"], NetworkModel.Find(Load(Save(model)))!.FeatureNames);
-    }
-
-    [Fact]
-    public void LargeWeightsAreStoredAsTheyAre()
-    {
-        var model = Ml.Regression.Trainers.CreateTrainer(new PlainMlp(PipelineTests.Small("Target") with { Epochs = 1, Hidden = 50_000, IsDense = false, BatchSize = 200 })).Fit(Rows.View(Ml, 200));
-        var zip = Save(model);
-
-        using (var archive = new ZipArchive(new MemoryStream(zip), ZipArchiveMode.Read))
-            Assert.All(archive.Entries.Where(e => e.Name == SafeTensors.EntryName), e => Assert.True(e.Length > 1_000_000 && e.CompressedLength == e.Length));
-        var loaded = Load(zip);
-        Assert.Equal(Scores(model.Transform(Rows.View(Ml, 50))), Scores(loaded.Transform(Rows.View(Ml, 50))));
-    }
-
-    [Fact]
-    public void SignaturesAreAsShortAsMlNetWantsThem()
-    {
-        string[] signatures = [RegressionNetworkModel.LoaderSignature, BinaryNetworkModel.LoaderSignature, MulticlassNetworkModel.LoaderSignature, NetworkPredictionTransformerLoader.LoaderSignature];
-        Assert.All(signatures, signature => Assert.InRange(signature.Length, 1, 24));
-        Assert.Equal(signatures.Length, signatures.Select(s => s.ToLowerInvariant()).Distinct().Count());
-
-        // Throws when an entry of ours has no fitting loader, which would break the first load of any model.
-        new MLContext().ComponentCatalog.RegisterAssembly(typeof(NetworkModel).Assembly);
-    }
-
-    [Fact]
-    public void DisposingAModelThatOthersShareIsHarmless()
-    {
-        var model = Ml.Regression.Trainers.CreateTrainer(new PlainMlp(PipelineTests.Small("Target") with { Epochs = 1, IsDense = false })).Fit(Rows.View(Ml, 100));
-        var before = Scores(model.Transform(Rows.View(Ml, 100)));
-        using (TorchSharp.torch.NewDisposeScope())
-            Assert.Equal(before, Scores(model.Transform(Rows.View(Ml, 100))));
-
-        model.Dispose();
-        Assert.Equal(before, Scores(model.Transform(Rows.View(Ml, 100))));
-    }
-
-    [Fact]
-    public void AFileCutAnywhereIsRefused()
-    {
-        var random = new Random(1);
-        var cuts = Enumerable.Range(0, 60).Select(_ => random.Next(Good.Length)).Concat(Enumerable.Range(Good.Length - 30, 30));
-        foreach (var cut in cuts)
-        {
-            var failure = Record.Exception(() => Load(Good[..cut]));
-            Assert.True(failure is not null, $"A file of {cut} of {Good.Length} bytes was loaded.");
-            Assert.IsNotType<NullReferenceException>(failure.GetBaseException());
-            Assert.IsNotType<OutOfMemoryException>(failure.GetBaseException());
-        }
+        Assert.Equal(before.AcceptsMissingValues, after.AcceptsMissingValues);
     }
 
     [Theory]
-    [InlineData("\"format\": 1", "\"format\": 2", "Update the package")]
-    [InlineData("\"inputs\": 5", "\"inputs\": 0", "Inputs")]
-    [InlineData("\"inputs\": 5", "\"inputs\": 16777216", "weights.safetensors")]
-    [InlineData("\"hidden\": 16", "\"hidden\": 999999", "at most 100000")]
-    [InlineData("\"hidden\": 16", "\"hidden\": \"16\"", "network.json")]
-    [InlineData("\"hidden\": 16", "\"hidden\": 16, \"extra\": 1", "extra")]
-    [InlineData("\"hidden\": 16", "\"hidden\": 16, \"hidden\": 16", "network.json")]
-    [InlineData("\"outputs\": 1", "\"outputs\": 2", "outputs")]
-    [InlineData("MlNetMlp.Tests.Support.PlainMlpDefinition", "System.String", "is not a public sealed NetworkDefinition")]
-    [InlineData("MlNetMlp.Tests.Support.PlainMlpDefinition", "MlNetMlp.Tests.Support.PlainMlpNetwork", "is not a public sealed NetworkDefinition")]
-    [InlineData("\"assembly\": \"MlNetMlp.Extensions.Tests\"", "\"assembly\": \"System.Private.CoreLib\"", "does not use MlNetMlp.Extensions")]
-    [InlineData("\"assembly\": \"MlNetMlp.Extensions.Tests\"", "\"assembly\": \"Nowhere\"", "'Nowhere', which is not beside this program")]
-    [InlineData("\"assembly\": \"MlNetMlp.Extensions.Tests\"", "\"assembly\": \"../Evil\"", "is not the name of an assembly")]
-    [InlineData("\"$type\": \"regression\"", "\"$type\": \"binary\"", "network.json")]
-    [InlineData("\"labelScale\":", "\"labelScale\": -1, \"other\":", "network.json")]
-    public void AHostileHeaderIsRefusedWithAReason(string honest, string hostile, string reason)
+    [MemberData(nameof(Fitted.Kinds), MemberType = typeof(Fitted))]
+    public void Saving_again_and_loading_twice_changes_nothing(TaskKind task, bool isDense)
     {
-        var json = Encoding.UTF8.GetString(Zip.Entry(Good, "network.json"));
-        Assert.Contains(honest, json, StringComparison.Ordinal);
+        var first = ModelZip.Save(Fitted.Model(task, isDense));
+        var (one, two) = (ModelZip.Load(first), ModelZip.Load(first));
 
-        var error = Assert.Throws<ModelFormatException>(() => Unwrapped(Zip.Replace(Good, "network.json", Encoding.UTF8.GetBytes(json.Replace(honest, hostile, StringComparison.Ordinal)))));
+        var second = ModelZip.Save(one);
 
-        Assert.Contains(reason, error.Message, StringComparison.Ordinal);
+        Assert.Equal(Assert.Single(ModelZip.Read(first, ModelZip.Weights)), Assert.Single(ModelZip.Read(second, ModelZip.Weights)));
+        Assert.Equal(ModelZip.Read(second, ModelZip.Header), ModelZip.Read(ModelZip.Save(ModelZip.Load(second)), ModelZip.Header));
+        Bits.Equal(Fitted.Scores(one), Fitted.Scores(two));
     }
 
     [Fact]
-    public void HostileWeightsAreRefusedWithAReason()
+    public void Names_of_classes_survive()
     {
-        var weights = Zip.Entry(Good, SafeTensors.EntryName);
-        var nan = (byte[])weights.Clone();
-        BitConverter.TryWriteBytes(nan.AsSpan(nan.Length - 4), float.NaN);
-        Assert.Contains("NaN", Refusal(Zip.Replace(Good, SafeTensors.EntryName, nan)), StringComparison.Ordinal);
-        Assert.Contains("bytes", Refusal(Zip.Replace(Good, SafeTensors.EntryName, weights[..^4])), StringComparison.Ordinal);
-        Assert.Contains(SafeTensors.EntryName, Refusal(Zip.Replace(Good, SafeTensors.EntryName, null)), StringComparison.Ordinal);
-        Assert.Contains("network.json", Refusal(Zip.Replace(Good, "network.json", null)), StringComparison.Ordinal);
+        var loaded = ModelZip.Load(ModelZip.Save(Fitted.Model(TaskKind.Multiclass)));
 
-        var wild = (byte[])weights.Clone();
-        BitConverter.TryWriteBytes(wild, 1L << 62);
-        Assert.Contains("header", Refusal(Zip.Replace(Good, SafeTensors.EntryName, wild)), StringComparison.Ordinal);
+        var scored = loaded.Transform(Fitted.Data);
 
-        // The directory of the zip tells the size, so a bomb is refused before it is unpacked.
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        var bomb = Zip.Replace(Good, SafeTensors.EntryName, new byte[100_000_000]);
-        var made = GC.GetAllocatedBytesForCurrentThread();
-        Assert.Contains("100000000 bytes", Refusal(bomb), StringComparison.Ordinal);
-        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - made, 0, 20_000_000);
-        Assert.True(made > before);
+        VBuffer<ReadOnlyMemory<char>> names = default;
+        scored.Schema["Score"].GetSlotNames(ref names);
+        Assert.Equal(Rows.Make(Fitted.FewRows).Select(row => row.Kind).Distinct(), names.DenseValues().Select(name => name.ToString()));
+        Assert.Equal(
+            Fitted.Model(TaskKind.Multiclass).Transform(Fitted.Data).GetColumn<string>("Answer"), scored.GetColumn<string>("Answer"));
     }
 
     [Fact]
-    public void ModelFileKeepsTheOldFileWhenSavingFails()
+    public void A_longer_chain_holds_the_same_weights()
     {
-        var folder = Directory.CreateTempSubdirectory("modelfile").FullName;
-        var path = Path.Combine(folder, "model.zip");
-        var model = Load(Good);
-        ModelFile.Save(Ml, model, null, path);
-        var old = File.ReadAllBytes(path);
+        var model = Fitted.Model(TaskKind.Multiclass);
+        var longer = Ml.Transforms.CopyColumns("Again", "Score").Fit(model.Transform(Fitted.Data));
 
-        Assert.Throws<TimeoutException>(() => ModelFile.Save(Ml, new FailsHalfWay(model), null, path));
-        Assert.Equal(old, File.ReadAllBytes(path));
-        Assert.Single(Directory.GetFiles(folder));
+        var chain = ModelZip.Save(new TransformerChain<ITransformer>(model, longer));
 
-        Assert.NotNull(ModelFile.Load(Ml, path, out _));
-        File.WriteAllBytes(path, Zip.Replace(Good, "network.json", [1, 2, 3]));
-        var error = Assert.Throws<ModelFormatException>(() => ModelFile.Load(Ml, path, out _));
-        Assert.Contains(path, error.Message, StringComparison.Ordinal);
-        Assert.Contains("network.json", error.Message, StringComparison.Ordinal);
-        Directory.Delete(folder, recursive: true);
+        Assert.Equal(Assert.Single(ModelZip.Read(ModelZip.Save(model), ModelZip.Weights)), Assert.Single(ModelZip.Read(chain, ModelZip.Weights)));
+        Bits.Equal(Fitted.Scores(model), Fitted.Scores(ModelZip.Load(chain)));
     }
 
-    private sealed class FailsHalfWay(ITransformer model) : ITransformer
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_threshold_is_kept_beside_the_same_weights(bool isDense)
     {
-        public bool IsRowToRowMapper => model.IsRowToRowMapper;
+        var trainer = Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(Fitted.Options(TaskKind.Binary, isDense)));
+        var model = trainer.Fit(Fitted.Data);
+        var scores = Fitted.Scores(model);
+        var threshold = scores.Order().ElementAt(scores.Length * 9 / 10);
 
-        public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => model.GetOutputSchema(inputSchema);
+        var changed = Ml.BinaryClassification.ChangeModelThreshold(model, threshold);
+        var loaded = ModelZip.Load(ModelZip.Save(changed));
 
-        public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema) => model.GetRowToRowMapper(inputSchema);
+        Assert.Equal(ModelZip.Read(ModelZip.Save(model), ModelZip.Weights), ModelZip.Read(ModelZip.Save(changed), ModelZip.Weights));
+        var expected = scores.Select(score => score > threshold).ToArray();
+        Assert.Equal(expected, changed.Transform(Fitted.Data).GetColumn<bool>("PredictedLabel"));
+        Assert.Equal(expected, loaded.Transform(Fitted.Data).GetColumn<bool>("PredictedLabel"));
+        Assert.NotEqual(expected, model.Transform(Fitted.Data).GetColumn<bool>("PredictedLabel"));
+        Assert.IsType<NetworkPredictionTransformer<BinaryNetworkModel>>(loaded);
+    }
 
-        public IDataView Transform(IDataView input) => model.Transform(input);
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void One_versus_all_survives(bool isDense)
+    {
+        var binary = Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(Fitted.Options(TaskKind.Binary, isDense) with { LabelColumnName = "Key" }));
+        var model = Ml.Transforms.Conversion.MapValueToKey("Key", "Kind")
+            .Append(Ml.MulticlassClassification.Trainers.OneVersusAll(binary, "Key"))
+            .Append(Ml.Transforms.Conversion.MapKeyToValue("Answer", "PredictedLabel"))
+            .Fit(Fitted.Data);
 
-        public void Save(ModelSaveContext ctx)
+        var file = ModelZip.Save(model);
+        var loaded = ModelZip.Load(file);
+
+        Bits.Equal(Fitted.Scores(model), Fitted.Scores(loaded));
+        Assert.Equal(3, ModelZip.Read(file, ModelZip.Weights).Length);
+        Assert.Equal(ModelZip.Read(file, ModelZip.Weights), ModelZip.Read(ModelZip.Save(loaded), ModelZip.Weights));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Weights_are_a_plain_safetensors_file(bool isDense)
+    {
+        var model = Fitted.Model(TaskKind.Regression, isDense);
+
+        var entry = Assert.Single(ModelZip.Read(ModelZip.Save(model), ModelZip.Weights));
+
+        var weights = SafeTensors.Read(new MemoryStream(entry), entry.Length);
+        Assert.Equal(["hidden.bias", "hidden.weight", "mean", "output.bias", "output.weight", "scale"], weights.Select(tensor => tensor.Name).Order());
+        var stream = new MemoryStream();
+        SafeTensors.Write(stream, Fitted.Network(model).Weights);
+        Assert.Equal(stream.ToArray(), entry);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Large_weights_are_stored_as_they_are(bool isDense)
+    {
+        var options = Fitted.Options(TaskKind.Multiclass, isDense) with { Hidden = 10_000, Epochs = 1 };
+        var model = Fitted.Pipeline(TaskKind.Multiclass, options).Fit(Fitted.Data);
+        Assert.True(Fitted.Network(model).Weights.ByteCount is > 400_000 and < 1_000_000);
+        var wide = Ml.Transforms.Concatenate("Features", [.. Enumerable.Repeat("Features", 8)]).Fit(Fitted.Data).Transform(Fitted.Data);
+        var large = Ml.Regression.Trainers.CreateTrainer(new PlainMlp(options with { LabelColumnName = "Target" })).Fit(wide);
+        Assert.True(Fitted.Network(large).Weights.ByteCount > 1_000_000);
+
+        AssertStored(ModelZip.Save(model), isStored: false);
+        var file = ModelZip.Save(large, wide);
+        AssertStored(file, isStored: true);
+        var loaded = ModelZip.Load(file);
+        Bits.Equal(Fitted.Scores(large, wide), Fitted.Scores(loaded, wide));
+        Bits.Equal(Fitted.Scores(model), Fitted.Scores(ModelZip.Load(ModelZip.Save(model))));
+
+        // In a chain there are entries before and behind the stored one.
+        var longer = Ml.Transforms.CopyColumns("Again", "Score").Fit(large.Transform(wide));
+        var chain = ModelZip.Save(new TransformerChain<ITransformer>(large, longer, Ml.Transforms.CopyColumns("Third", "Again").Fit(longer.Transform(large.Transform(wide)))), wide);
+        AssertStored(chain, isStored: true);
+        Assert.Equal(ModelZip.Read(file, ModelZip.Weights), ModelZip.Read(chain, ModelZip.Weights));
+        Bits.Equal(Fitted.Scores(large, wide), Fitted.Scores(ModelZip.Load(chain), wide));
+    }
+
+    [Fact]
+    public void Signatures_have_the_lengths_that_files_have_room_for()
+    {
+        var names = typeof(NetworkModel).Assembly.GetCustomAttributesData()
+            .Where(attribute => attribute.AttributeType.Name == "LoadableClassAttribute")
+            .SelectMany(attribute => (IReadOnlyCollection<CustomAttributeTypedArgument>)attribute.ConstructorArguments[^1].Value!)
+            .Select(name => (string)name.Value!)
+            .ToArray();
+        Assert.Equal(4, names.Length);
+        Assert.All(names, name => Assert.InRange(name.Length, 1, 24));
+        Assert.All(names, name => Assert.StartsWith("MlNetMlp", name, StringComparison.Ordinal));
+
+        var versions = typeof(NetworkModel).Assembly.GetTypes()
+            .Where(type => !type.IsGenericTypeDefinition)
+            .Select(type => type.GetMethod("GetVersionInfo", BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
+            .OfType<MethodInfo>()
+            .Select(method => method.Invoke(null, null)!)
+            .ToArray();
+        Assert.Equal(4, versions.Length);
+
+        // ML.NET keeps the eight characters of a signature as one number, and a shorter one has zeros at the end.
+        Assert.All(versions, version => Assert.NotEqual(0UL, (ulong)version.GetType().GetField("ModelSignature")!.GetValue(version)! >> 56));
+        Assert.All(versions, version => Assert.InRange(((string)version.GetType().GetField("LoaderSignature")!.GetValue(version)!).Length, 1, 24));
+    }
+
+    [Fact]
+    public void All_loadable_classes_can_be_registered() =>
+        new MLContext().ComponentCatalog.RegisterAssembly(typeof(NetworkModel).Assembly, throwOnError: true);
+
+    [Theory]
+    [MemberData(nameof(Fitted.Kinds), MemberType = typeof(Fitted))]
+    public void A_dispose_scope_around_everything_does_no_harm(TaskKind task, bool isDense)
+    {
+        ITransformer model, loaded;
+        float[] inside;
+        using (torch.NewDisposeScope())
         {
-            model.Save(ctx);
-            throw new TimeoutException();
+            model = Fitted.Pipeline(task, Fitted.Options(task, isDense)).Fit(Fitted.Data);
+            loaded = ModelZip.Load(ModelZip.Save(model));
+            inside = Fitted.Scores(model);
+            Bits.Equal(inside, Fitted.Scores(loaded));
         }
+
+        Bits.Equal(inside, Fitted.Scores(model));
+        Bits.Equal(inside, Fitted.Scores(loaded));
+        Bits.Equal(Fitted.Scores(Fitted.Model(task, isDense)), inside);
+        Bits.Equal(inside, Fitted.Scores(ModelZip.Load(ModelZip.Save(model))));
     }
 
-    private static string Refusal(byte[] zip) => Assert.Throws<ModelFormatException>(() => Unwrapped(zip)).Message;
-
-    private static void Unwrapped(byte[] zip)
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_disposed_model_still_works_and_so_do_its_copies(bool isDense)
     {
-        try
-        {
-            Load(zip);
-        }
-        catch (TargetInvocationException e)
-        {
-            throw e.GetBaseException() is ModelFormatException ? e.GetBaseException() : FindFormat(e);
-        }
+        var model = Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(Fitted.Options(TaskKind.Binary, isDense))).Fit(Fitted.Data);
+        var copy = Ml.BinaryClassification.ChangeModelThreshold(model, 0.1f);
+        var chain = new TransformerChain<ITransformer>(model);
+        var view = model.Transform(Fitted.Data);
+        var expected = Fitted.Scores(model);
+
+        chain.Dispose();
+        model.Dispose();
+        copy.Dispose();
+
+        Bits.Equal(expected, [.. view.GetColumn<float>("Score")]);
+        Bits.Equal(expected, Fitted.Scores(model));
+        Bits.Equal(expected, Fitted.Scores(copy));
+        Bits.Equal(expected, Fitted.Scores(ModelZip.Load(ModelZip.Save(model))));
     }
 
-    private static Exception FindFormat(Exception e)
+    private static string Flat(string json) => System.Text.Json.Nodes.JsonNode.Parse(json)!.ToJsonString();
+
+    private static void AssertStored(byte[] file, bool isStored)
     {
-        for (var inner = e; inner is not null; inner = inner.InnerException!)
-        {
-            if (inner is ModelFormatException)
-                return inner;
-        }
-
-        return e;
+        using var zip = new ZipArchive(new MemoryStream(file));
+        var entry = Assert.Single(zip.Entries, entry => entry.Name == ModelZip.Weights);
+        Assert.Equal(isStored, entry.CompressedLength == entry.Length);
     }
-
-    private static float[] Scores(IDataView scored) => scored.Schema["Score"].Type is VectorDataViewType
-        ? [.. scored.GetColumn<float[]>("Score").SelectMany(row => row)]
-        : [.. scored.GetColumn<float>("Score")];
-
-    private static byte[] Save(ITransformer model, DataViewSchema? schema = null)
-    {
-        using var stream = new MemoryStream();
-        Ml.Model.Save(model, schema, stream);
-        return stream.ToArray();
-    }
-
-    private static ITransformer Load(byte[] zip) => new MLContext().Model.Load(new MemoryStream(zip), out _);
 }

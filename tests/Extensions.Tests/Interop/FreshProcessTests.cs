@@ -1,0 +1,75 @@
+using System.Diagnostics;
+using System.Globalization;
+using Microsoft.ML;
+using MlNetMlp.Interop;
+using MlNetMlp.Networks;
+using MlNetMlp.Tests.Support;
+
+namespace MlNetMlp.Tests.Interop;
+
+/// <summary>Models in a process that has our assemblies beside it and never asked for one.</summary>
+public sealed class FreshProcessTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("fresh").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Theory]
+    [MemberData(nameof(Fitted.Kinds), MemberType = typeof(Fitted))]
+    public void Scores_are_the_same_to_the_bit(TaskKind task, bool isDense)
+    {
+        var model = Fitted.Model(task, isDense);
+        var (file, data) = (Path.Combine(_folder, "model.zip"), Path.Combine(_folder, "rows.idv"));
+        Fitted.Ml.Model.Save(model, Fitted.Data.Schema, file);
+        using (var stream = File.Create(data))
+            Fitted.Ml.Data.SaveAsBinary(Fitted.Data, stream);
+
+        var output = Run("score", file, data);
+
+        Assert.Equal("input " + string.Join(' ', Fitted.Data.Schema.Select(column => column.Name)), output[0]);
+        var expected = Fitted.Scores(model).Select(score => BitConverter.SingleToUInt32Bits(score).ToString("x8", CultureInfo.InvariantCulture));
+        Assert.Equal("scores " + string.Join(' ', expected), output[1]);
+    }
+
+    [Fact]
+    public void A_full_disk_leaves_the_old_model()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        var folder = Directory.CreateDirectory(Path.Combine(_folder, "models")).FullName;
+        var (file, target) = (Path.Combine(_folder, "model.zip"), Path.Combine(folder, "model.zip"));
+        ModelFile.Save(Fitted.Ml, Fitted.Model(TaskKind.Multiclass), Fitted.Data.Schema, file);
+
+        var output = Run("fill", file, target);
+
+        Assert.Equal(40, output.Length);
+
+        // "old": as it was; "1": no other file beside it. The runtime has a name of its own for the error of this limit.
+        Assert.All(output, line => Assert.Matches(@"^old 1 (IOException|ArgumentOutOfRangeException) .*(Cannot write|too large)", line));
+    }
+
+    private static string[] Run(params string[] arguments)
+    {
+        var here = AppContext.BaseDirectory;
+        var tests = Path.Combine(here, typeof(FreshProcessTests).Assembly.GetName().Name!);
+        var start = new ProcessStartInfo(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet")
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+
+        // The program runs on the files of the tests, where all assemblies are that a user would have beside the program.
+        string[] all = ["exec", "--depsfile", tests + ".deps.json", "--runtimeconfig", tests + ".runtimeconfig.json", Path.Combine(here, "MlNetMlp.FreshProcess.dll"), .. arguments];
+        foreach (var argument in all)
+            start.ArgumentList.Add(argument);
+
+        // Else compiled code takes a file of its own, which the limit on files would stop.
+        start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
+        using var process = Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.True(process.ExitCode == 0, output + error.Result);
+        return output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    }
+}

@@ -1,0 +1,74 @@
+using System.Collections.Concurrent;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Interop;
+using MlNetMlp.Methods;
+using MlNetMlp.Networks;
+
+namespace MlNetMlp.Tests.Support;
+
+/// <summary>Small fitted models of every kind, each trained once for all tests.</summary>
+public static class Fitted
+{
+    public const int FewRows = 120;
+
+    private static readonly ConcurrentDictionary<(TaskKind, bool), Lazy<ITransformer>> Models = new();
+
+    public static MLContext Ml { get; } = new(1);
+
+    public static IDataView Data { get; } = Rows.View(Ml, FewRows);
+
+    /// <summary>Every task, dense (scored by managed code) and not.</summary>
+    public static TheoryData<TaskKind, bool> Kinds
+    {
+        get
+        {
+            var kinds = new TheoryData<TaskKind, bool>();
+            foreach (var task in Enum.GetValues<TaskKind>())
+            {
+                kinds.Add(task, true);
+                kinds.Add(task, false);
+            }
+
+            return kinds;
+        }
+    }
+
+    public static PlainMlp.Options Options(TaskKind task, bool isDense = true) => new()
+    {
+        LabelColumnName = task switch { TaskKind.Regression => "Target", TaskKind.Binary => "Flag", _ => "Key" },
+        Seed = 1,
+        Epochs = 3,
+        Hidden = 8,
+        IsDense = isDense,
+    };
+
+    /// <summary>A chain that names its features, trains, and gives names of classes back.</summary>
+    public static IEstimator<ITransformer> Pipeline(TaskKind task, PlainMlp.Options options)
+    {
+        var method = new PlainMlp(options);
+        var named = Ml.Transforms.Concatenate("Features", "Features", "Number2", "Weight");
+        var start = Ml.Transforms.Conversion.ConvertType("Number2", "Number").Append(named);
+        return task switch
+        {
+            TaskKind.Regression => start.Append(Ml.Regression.Trainers.CreateTrainer(method)),
+            TaskKind.Binary => start.Append(Ml.BinaryClassification.Trainers.CreateTrainer(method)),
+            _ => start.Append(Ml.Transforms.Conversion.MapValueToKey("Key", "Kind"))
+                .Append(Ml.MulticlassClassification.Trainers.CreateTrainer(method))
+                .Append(Ml.Transforms.Conversion.MapKeyToValue("Answer", "PredictedLabel")),
+        };
+    }
+
+    public static ITransformer Model(TaskKind task, bool isDense = true) =>
+        Models.GetOrAdd((task, isDense), key => new(() => Pipeline(key.Item1, Options(key.Item1, key.Item2)).Fit(Data))).Value;
+
+    public static TrainedNetwork Network(ITransformer model) => Assert.IsType<TrainedNetwork>(NetworkModel.Find(model));
+
+    public static float[] Scores(ITransformer model, IDataView? data = null)
+    {
+        var scored = model.Transform(data ?? Data);
+        return scored.Schema["Score"].Type is VectorDataViewType
+            ? [.. scored.GetColumn<VBuffer<float>>("Score").SelectMany(row => row.DenseValues())]
+            : [.. scored.GetColumn<float>("Score")];
+    }
+}
