@@ -47,6 +47,13 @@ internal static class DataErrors
     public static InvalidOperationException UnknownClass(string column, float label, int classes) =>
         new($"The label column '{column}' holds the class {label + 1}, but its type has {classes} classes.");
 
+    public static InvalidOperationException NotBinary(string column, float label) =>
+        new($"The label column '{column}' is {label.ToString(System.Globalization.CultureInfo.InvariantCulture)} in a row; for binary classification a number must be 0 or 1.");
+
+    public static ArgumentOutOfRangeException OtherClasses(string column) =>
+        Schema($"The label column '{column}' has other classes, or the same in another order, in the validation data than in the training data. "
+            + "Fit the MapValueToKey that makes it once, and apply it to both.");
+
     public static InvalidOperationException OneClass(string labelColumn, string className, long rows) =>
         new($"The label '{labelColumn}' is {className} in all {rows} rows that can be used; a classifier needs at least two classes.");
 

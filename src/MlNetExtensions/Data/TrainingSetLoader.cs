@@ -145,7 +145,11 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         using var store = new RowStore(width, validation.GetRowCount(), long.MaxValue);
         using var reader = new RowReader(validation, columns, settings.AcceptNonFinite);
         while (reader.Next(store.NextRow()))
+        {
+            CheckClass(reader.Label);
             store.Commit(reader.Label, reader.Weight);
+        }
+
         LogSkipped(reader);
         if (store.Count == 0)
             throw new InvalidOperationException("The validation data have no rows with a label.");
@@ -158,8 +162,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         _weighted |= weight != 1;
         if (settings.Task != TaskKind.Regression)
         {
-            if (!(label >= 0 && label < _classRows.Length))
-                throw DataErrors.UnknownClass(settings.Columns.Label, label, _classRows.Length);
+            CheckClass(label);
             _classRows[(int)label] += weight;
             return;
         }
@@ -167,6 +170,12 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         var difference = label - _labelMean;
         _labelMean += difference / rows;
         _labelSquares += difference * (label - _labelMean);
+    }
+
+    private void CheckClass(float label)
+    {
+        if (settings.Task != TaskKind.Regression && !(label >= 0 && label < _classRows.Length && label == MathF.Truncate(label)))
+            throw settings.Task == TaskKind.Binary ? DataErrors.NotBinary(settings.Columns.Label, label) : DataErrors.UnknownClass(settings.Columns.Label, label, _classRows.Length);
     }
 
     private TaskHead MakeHead(long rows)

@@ -32,7 +32,7 @@ public static class ModelFile
     /// <param name="inputSchema">The columns that the model expects; null where the file does not tell.</param>
     /// <returns>The model.</returns>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="FormatException">The file is damaged or is not a model; the message says what is wrong.</exception>
+    /// <exception cref="ModelFormatException">The file is damaged or is not a model; the message says what is wrong.</exception>
     public static ITransformer Load(MLContext mlContext, string path, out DataViewSchema? inputSchema)
     {
         ArgumentNullException.ThrowIfNull(mlContext);
@@ -40,13 +40,15 @@ public static class ModelFile
         {
             return mlContext.Model.Load(path, out inputSchema);
         }
-        catch (TargetInvocationException e)
+        catch (Exception e) when (e is TargetInvocationException or FormatException or InvalidDataException or InvalidOperationException)
         {
             // ML.NET calls loaders by reflection, one inside the other; the innermost exception is the one that says what is wrong.
             Exception cause = e;
             while (cause is TargetInvocationException { InnerException: { } inner })
                 cause = inner;
-            throw cause is ModelFormatException or FormatException
+
+            // What ML.NET finds before it calls any loader is that the file is none of its own.
+            throw cause == e || cause is FormatException or InvalidDataException
                 ? new ModelFormatException($"'{path}' cannot be loaded. {cause.Message}", cause)
                 : new InvalidOperationException($"'{path}' cannot be loaded. {cause.Message}", cause);
         }

@@ -83,9 +83,9 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
     {
         ArgumentNullException.ThrowIfNull(data);
         CheckColumns(SchemaShape.Create(data.Schema));
-        if ((validation ?? Options.ValidationData) is { } held)
-            CheckColumns(SchemaShape.Create(held.Schema));
         var classNames = _task.ClassNames(data.Schema[Options.LabelColumnName]);
+        if ((validation ?? Options.ValidationData) is { } held)
+            CheckValidation(held.Schema, classNames);
         var initial = FindInitial();
 
         using var channel = _host.Start("Fit");
@@ -117,6 +117,15 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         CheckNumber(schema, "example weight", Options.ExampleWeightColumnName);
         CheckNumber(schema, "validation", Options.ValidationColumnName);
         return label;
+    }
+
+    private void CheckValidation(DataViewSchema schema, IReadOnlyList<string> classNames)
+    {
+        CheckColumns(SchemaShape.Create(schema));
+
+        // A key is a number that means nothing without its column: the same number may stand for another class there.
+        if (_task.Kind == TaskKind.Multiclass && !_task.ClassNames(schema[Options.LabelColumnName]).SequenceEqual(classNames))
+            throw DataErrors.OtherClasses(Options.LabelColumnName);
     }
 
     private static void CheckNumber(SchemaShape schema, string role, string? name)
