@@ -1,0 +1,82 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using Microsoft.ML;
+
+namespace MlNetMlp.Conformance;
+
+/// <summary>An estimator made by public extension methods on one of ML.NET's catalogs of trainers.</summary>
+public sealed class CatalogSubject : Subject
+{
+    private readonly MethodInfo _short;
+    private readonly MethodInfo _withOptions;
+
+    private CatalogSubject(string name, EstimatorTask task, ConformanceProfile profile, MethodInfo shortMethod, MethodInfo withOptions)
+        : base(name, task, profile) => (_short, _withOptions) = (shortMethod, withOptions);
+
+    /// <inheritdoc/>
+    public override Type OptionsType => _withOptions.GetParameters()[1].ParameterType;
+
+    /// <inheritdoc/>
+    public override Assembly Assembly => _withOptions.DeclaringType!.Assembly;
+
+    /// <summary>The overload that takes columns and the few options that matter most.</summary>
+    public MethodInfo ShortOverload => _short;
+
+    /// <summary>The overload that takes options.</summary>
+    public MethodInfo OptionsOverload => _withOptions;
+
+    /// <summary>Finds all estimators that public extension methods of an assembly make.</summary>
+    /// <param name="assembly">The assembly.</param>
+    /// <param name="profiles">What the methods say of themselves.</param>
+    /// <returns>The estimators, by name and task.</returns>
+    /// <exception cref="InvalidOperationException">A catalog method lacks one of its two overloads, or a profile names no method.</exception>
+    public static IReadOnlyList<CatalogSubject> Find(Assembly assembly, IReadOnlyCollection<ConformanceProfile> profiles)
+    {
+        var doors = assembly.GetExportedTypes()
+            .Where(type => type is { IsAbstract: true, IsSealed: true })
+            .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.Static))
+            .Where(method => method.IsDefined(typeof(ExtensionAttribute)) && typeof(IEstimator<ITransformer>).IsAssignableFrom(method.ReturnType))
+            .Where(method => TaskOf(method.GetParameters()[0].ParameterType) is not null)
+            .GroupBy(method => (method.Name, Task: TaskOf(method.GetParameters()[0].ParameterType)!.Value))
+            .OrderBy(group => group.Key.Name, StringComparer.Ordinal).ThenBy(group => group.Key.Task);
+        var subjects = new List<CatalogSubject>();
+        foreach (var door in doors)
+        {
+            var parameters = door.Select(method => (Method: method, Options: method.GetParameters()[1..])).ToArray();
+            var withOptions = parameters.FirstOrDefault(m => m.Options is [{ ParameterType: { IsClass: true } type }] && type != typeof(string)).Method;
+            var shortMethod = parameters.FirstOrDefault(m => m.Options.Any(p => p.Name == "labelColumnName") && m.Options.All(p => p.HasDefaultValue)).Method;
+            if (withOptions is null || shortMethod is null)
+                throw new InvalidOperationException($"{door.Key.Name} for {door.Key.Task} must have one overload with optional columns and one with options.");
+            var profile = profiles.SingleOrDefault(p => p.Name == door.Key.Name) ?? new Undeclared(door.Key.Name);
+            subjects.Add(new(door.Key.Name, door.Key.Task, profile, shortMethod, withOptions));
+        }
+
+        return subjects;
+    }
+
+    /// <inheritdoc/>
+    public override IEstimator<ITransformer> Create(MLContext ml, object options) => Invoke(_withOptions, [Catalog(ml), options]);
+
+    /// <inheritdoc/>
+    public override IEstimator<ITransformer> CreateShort(MLContext ml, string label, string features) => Invoke(
+        _short,
+        [Catalog(ml), .. _short.GetParameters()[1..].Select(p => p.Name switch { "labelColumnName" => label, "featureColumnName" => features, _ => p.DefaultValue })]);
+
+    private static EstimatorTask? TaskOf(Type catalog) =>
+        catalog == typeof(RegressionCatalog.RegressionTrainers) ? EstimatorTask.Regression
+        : catalog == typeof(BinaryClassificationCatalog.BinaryClassificationTrainers) ? EstimatorTask.Binary
+        : catalog == typeof(MulticlassClassificationCatalog.MulticlassClassificationTrainers) ? EstimatorTask.Multiclass
+        : null;
+
+    private static IEstimator<ITransformer> Invoke(MethodInfo method, object?[] arguments) =>
+        (IEstimator<ITransformer>)method.Invoke(null, BindingFlags.DoNotWrapExceptions, null, arguments, null)!;
+
+    private object Catalog(MLContext ml) => Task switch
+    {
+        EstimatorTask.Regression => ml.Regression.Trainers,
+        EstimatorTask.Binary => ml.BinaryClassification.Trainers,
+        _ => ml.MulticlassClassification.Trainers,
+    };
+
+    private sealed class Undeclared(string name) : ConformanceProfile(name);
+}
