@@ -51,6 +51,15 @@ public abstract class Subject
     /// <summary>Whether the method's pages and sources can be looked at.</summary>
     public bool HasRepository => Profile.Repository is not null;
 
+    /// <summary>Model files of earlier releases: <c>[repository]/tests/Releases/[version]/[name].[task].zip</c>, with scores beside.</summary>
+    public IReadOnlyList<string> Releases =>
+        Profile.Repository is { } root && Path.Combine(root, "tests", "Releases") is var folder && Directory.Exists(folder)
+            ? [.. Directory.GetFiles(folder, $"{Name}.{Task}.zip", SearchOption.AllDirectories).Order(StringComparer.Ordinal)]
+            : [];
+
+    /// <summary>Whether there is a model file of an earlier release.</summary>
+    public bool HasReleases => Releases.Count > 0;
+
     /// <summary>New options of the method, all at their defaults.</summary>
     /// <returns>The options.</returns>
     public virtual object DefaultOptions() => Activator.CreateInstance(OptionsType)!;

@@ -9,16 +9,19 @@ internal static class SchemaChecks
     [Check(6, "The schema promised is the schema delivered")]
     public static void PromisedIsDelivered(Trial trial)
     {
-        var promised = Describe(trial.Trainer().GetOutputSchema(Trial.Shape(trial.Data.Schema)));
-        var delivered = Describe(Trial.Shape(trial.Model.Transform(trial.Data).Schema));
+        var promised = SchemaText.Of(trial.Trainer().GetOutputSchema(Trial.Shape(trial.Data.Schema)));
+        var delivered = SchemaText.Of(Trial.Shape(trial.Model.Transform(trial.Data).Schema));
         Assert.Equal(delivered, promised);
     }
 
-    // Every column with its kind, type and annotations, in the order of names: a shape has no order of columns.
-    private static string[] Describe(SchemaShape shape) =>
-    [
-        .. shape.OrderBy(column => column.Name, StringComparer.Ordinal).Select(column =>
-            $"{column.Name}: {column.Kind} {column.ItemType}{(column.IsKey ? " key" : "")}"
-            + string.Concat(Describe(column.Annotations).Select(annotation => $" [{annotation}]"))),
-    ];
+    [Check(7, "Transformer, row mapper, transformed view and loaded model agree on the schema")]
+    public static void SchemasAgree(Trial trial)
+    {
+        var schema = trial.Data.Schema;
+        var view = SchemaText.Of(trial.Model.Transform(trial.Data).Schema);
+        Assert.Equal(view, SchemaText.Of(trial.Model.GetOutputSchema(schema)));
+        Assert.True(trial.Model.IsRowToRowMapper, "the model cannot score single rows");
+        Assert.Equal(view, SchemaText.Of(trial.Model.GetRowToRowMapper(schema).OutputSchema));
+        Assert.Equal(view, SchemaText.Of(Trial.Load(trial.Save(trial.Model)).GetOutputSchema(schema)));
+    }
 }

@@ -1,0 +1,188 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Interop;
+using TorchSharp;
+
+namespace MlNetMlp.Conformance.Checks;
+
+/// <summary>What is learned: well enough, the same again, and the same however the rows come.</summary>
+internal static class LearningChecks
+{
+    private const double LeastAccuracy = 0.83;
+    private const double LeastFit = 0.5;
+    private const int ManyRows = 600;
+
+    [Check(22, "Learns easy data: an accuracy above 0.83 or an R² above 0.5 on new rows")]
+    public static void Learns(Trial trial)
+    {
+        var model = trial.Fit(trial.View(Samples.Make(ManyRows, trial.Traits.FeatureCount)));
+        var rows = Samples.Make(ManyRows, trial.Traits.FeatureCount, seed: 3);
+        var scored = model.Transform(trial.View(rows));
+        var (what, value, least) = trial.Task switch
+        {
+            EstimatorTask.Regression => ("R²", trial.Ml.Regression.Evaluate(scored).RSquared, LeastFit),
+            EstimatorTask.Binary => ("accuracy", trial.Ml.BinaryClassification.EvaluateNonCalibrated(scored).Accuracy, LeastAccuracy),
+            _ => ("accuracy", trial.Ml.MulticlassClassification.Evaluate(scored).MicroAccuracy, LeastAccuracy),
+        };
+        Assert.True(value > least, $"the {what} on new rows is {value:0.000}, not above {least}");
+    }
+
+    [Check(23, "Every weight of a network that is trained by gradients has a finite gradient, and the loss falls", When = nameof(Subject.IsGradientTrained))]
+    public static void GradientsReachEveryWeight(Trial trial)
+    {
+        var trained = NetworkModel.Find(trial.Fit(("Epochs", 10)));
+        Assert.True(trained is not null, "the model holds no network");
+        var losses = trained.LearningCurve.Points.Select(point => point.TrainingLoss).ToArray();
+        Assert.True(losses.Length == 10 && losses[^1] < losses[0], $"the training loss goes {string.Join(' ', losses)}");
+        using var scope = torch.NewDisposeScope();
+        using var network = trained.CreateNetwork();
+        var features = torch.tensor(trial.Rows.SelectMany(row => row.Features).ToArray(), [trial.Rows.Count, trained.Inputs]);
+        trained.Head.Loss(network.call(features), Labels(trial)).backward();
+        foreach (var (name, weight) in network.named_parameters().Where(p => p.parameter.requires_grad))
+        {
+            Assert.True(weight.grad is not null, $"no gradient reaches '{name}'");
+            Assert.True(weight.grad.isfinite().all().item<bool>(), $"the gradient of '{name}' is not finite");
+            Assert.True(weight.grad.abs().sum().item<float>() > 0, $"the gradient of '{name}' is zero in all {weight.numel()} places");
+        }
+    }
+
+    [Check(24, "Scores are finite, probabilities are probabilities, and the predicted label follows from the scores")]
+    public static void ScoresAreConsistent(Trial trial)
+    {
+        var scored = trial.Score(trial.Model);
+        scored.ShouldBeFinite("the model");
+        if (trial.Task == EstimatorTask.Multiclass)
+        {
+            Assert.True(scored.Scores.SelectMany(row => row).All(p => p is >= 0 and <= 1), "a probability is outside of [0, 1]");
+            Assert.True(scored.Scores.All(row => Math.Abs(row.Sum() - 1) < 1e-5), "the probabilities of a row do not sum to one");
+            var most = scored.Scores.Select(row => (Array.IndexOf(row, row.Max()) + 1).ToString(System.Globalization.CultureInfo.InvariantCulture));
+            Assert.True(most.SequenceEqual(scored.Predicted!), "a predicted label is not the class with the largest score");
+        }
+        else if (trial.Task == EstimatorTask.Binary)
+        {
+            Assert.True(scored.Probabilities!.All(p => p is >= 0 and <= 1), "a probability is outside of [0, 1]");
+            Assert.True(scored.Scores.Select(row => (row[0] > 0).ToString()).SequenceEqual(scored.Predicted!), "a predicted label is not whether the score is positive");
+            var ordered = scored.Scores.Select((row, i) => (Score: row[0], Probability: scored.Probabilities![i])).OrderBy(pair => pair.Score).ToArray();
+            Assert.True(ordered.Zip(ordered.Skip(1)).All(pair => pair.First.Probability <= pair.Second.Probability), "a probability falls where the score rises");
+        }
+    }
+
+    [Check(25, "A row scores the same alone, in any batch, in any order and in a prediction engine")]
+    public static void RowsDoNotInfluenceEachOther(Trial trial)
+    {
+        var together = trial.Score(trial.Model);
+        var backwards = ScoredRows.Of(trial.Model, trial.View(trial.OtherRows.Reverse()));
+        new ScoredRows([.. backwards.Scores.Reverse()], null, null).ShouldBeNear(together, 1e-6, "rows in another order");
+        var many = Enumerable.Repeat(trial.OtherRows, 40).SelectMany(rows => rows);
+        var inMany = ScoredRows.Of(trial.Model, trial.View(many));
+        new ScoredRows(inMany.Scores[^together.Count..], null, null).ShouldBeNear(together, 1e-6, "rows at the end of a long view");
+        for (var i = 0; i < 3; i++)
+        {
+            var alone = ScoredRows.Of(trial.Model, trial.View([trial.OtherRows[i]]));
+            alone.ShouldBeNear(new([together.Scores[i]], alone.Probabilities, alone.Predicted), 1e-6, $"row {i} alone");
+        }
+
+        var single = Engine.Scores(trial, trial.Model, trial.OtherRows);
+        new ScoredRows(single, null, null).ShouldBeNear(together, 1e-6, "rows through a prediction engine");
+    }
+
+    [Check(26, "Scored twice, by four threads or with some columns left out: the same values, and the model stays as it is")]
+    public static void ScoringChangesNothing(Trial trial)
+    {
+        var before = trial.Save(trial.Model);
+        var once = trial.Score(trial.Model);
+        var views = Enumerable.Range(0, 4).Select(_ => trial.OtherData).ToArray();
+        var all = new ScoredRows[4];
+        Parallel.For(0, 4, new ParallelOptions { MaxDegreeOfParallelism = 4 }, i => all[i] = ScoredRows.Of(trial.Model, views[i]));
+        foreach (var scored in all.Append(trial.Score(trial.Model)))
+            scored.ShouldBe(once, "scored again");
+
+        var view = trial.Model.Transform(trial.OtherData);
+        using (var cursor = view.GetRowCursor(view.Schema.Where(column => column.Name == nameof(SampleRow.Id))))
+        {
+            var id = cursor.GetGetter<int>(view.Schema[nameof(SampleRow.Id)]);
+            for (var i = 0; cursor.MoveNext(); i++)
+            {
+                var value = -1;
+                id(ref value);
+                Assert.Equal(trial.OtherRows[i].Id, value);
+            }
+        }
+
+        Assert.True(before.AsSpan().SequenceEqual(trial.Save(trial.Model)), "the model's file differs after scoring");
+    }
+
+    [Check(27, "The same seed gives the same model bit for bit, another one differs, and a trainer fitted before is as good as new")]
+    public static void SeedsDecide(Trial trial)
+    {
+        var trainer = trial.Trainer();
+        var first = trial.Score(trainer.Fit(trial.Data));
+        var other = trial.View(trial.Rows.Skip(trial.Rows.Count / 4));
+        var again = trial.Score(trainer.Fit(other));
+        trial.Score(new Trial(trial.Subject).Fit(other)).ShouldBe(again, "a trainer that was fitted on other data before");
+        trial.Score(new Trial(trial.Subject).Fit()).ShouldBe(first, "the same seed");
+        if (trial.Traits.IsRandom)
+            Assert.True(first.Differs(trial.Score(trial.Fit(("Seed", 2)))), "another seed gives the same scores: nothing is drawn from it");
+    }
+
+    [Check(28, "One thread and all threads agree")]
+    public static void ThreadsAgree(Trial trial)
+    {
+        var all = trial.Score(trial.Model);
+        var threads = torch.get_num_threads();
+        try
+        {
+            torch.set_num_threads(threads == 1 ? 2 : 1);
+            var name = OptionValues.Has(trial.Subject.OptionsType, "NumberOfThreads");
+            trial.Score(trial.Fit(name ? [("NumberOfThreads", 1)] : [])).ShouldBeNear(all, trial.Traits.Tolerance, "a model trained by another number of threads");
+        }
+        finally
+        {
+            torch.set_num_threads(threads);
+        }
+
+        var view = trial.Model.Transform(trial.OtherData);
+        using var cursors = new Cursors(view.GetRowCursorSet([view.Schema["Score"]], 4));
+        Assert.Equal(all.Count, cursors.Count());
+    }
+
+    [Check(29, "Alone, in a chain, after a cache and from a file: the same model")]
+    public static void PipelinesGiveTheSameModel(Trial trial)
+    {
+        var alone = trial.Score(trial.Model);
+        var copy = trial.Ml.Transforms.CopyColumns("Copy", "Features");
+        trial.Score(copy.Append(trial.Trainer()).Fit(trial.Data)).ShouldBe(alone, "in a chain");
+        trial.Score(copy.AppendCacheCheckpoint(trial.Ml).Append(trial.Trainer()).Fit(trial.Data)).ShouldBe(alone, "after AppendCacheCheckpoint");
+        var path = Path.GetTempFileName();
+        try
+        {
+            using (var stream = File.Create(path))
+                trial.Ml.Data.SaveAsBinary(trial.Data, stream);
+            trial.Score(trial.Fit(trial.Ml.Data.LoadFromBinary(path))).ShouldBe(alone, "from a file");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static torch.Tensor Labels(Trial trial) => trial.Task switch
+    {
+        EstimatorTask.Regression => torch.tensor(trial.Rows.Select(row => row.Number).ToArray()),
+        EstimatorTask.Binary => torch.tensor(trial.Rows.Select(row => row.Flag ? 1f : 0f).ToArray()),
+        _ => torch.tensor(trial.Rows.Select(row => (long)Samples.Kinds.ToList().IndexOf(row.Kind!)).ToArray()),
+    };
+
+    private sealed class Cursors(DataViewRowCursor[] cursors) : IDisposable
+    {
+        public int Count() => cursors.Sum(cursor =>
+        {
+            var rows = 0;
+            while (cursor.MoveNext())
+                rows++;
+            return rows;
+        });
+
+        public void Dispose() => Array.ForEach(cursors, cursor => cursor.Dispose());
+    }
+}

@@ -1,0 +1,32 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+
+namespace MlNetMlp.Conformance;
+
+/// <summary>Scores rows one by one, as a web service does.</summary>
+internal static class Engine
+{
+    /// <summary>The scores of each row.</summary>
+    public static float[][] Scores(Trial trial, ITransformer model, IEnumerable<SampleRow> rows)
+    {
+        var schema = Samples.Schema(trial.Traits.FeatureCount);
+        if (trial.Task == EstimatorTask.Multiclass)
+        {
+            using var engine = trial.Ml.Model.CreatePredictionEngine<SampleRow, Vector>(model, inputSchemaDefinition: schema);
+            return [.. rows.Select(row => engine.Predict(row).Score.ToArray())];
+        }
+
+        using var single = trial.Ml.Model.CreatePredictionEngine<SampleRow, Scalar>(model, inputSchemaDefinition: schema);
+        return [.. rows.Select(row => new[] { single.Predict(row).Score })];
+    }
+
+    private sealed class Scalar
+    {
+        public float Score { get; set; }
+    }
+
+    private sealed class Vector
+    {
+        public float[] Score { get; set; } = [];
+    }
+}
