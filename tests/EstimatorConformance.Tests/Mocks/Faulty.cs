@@ -4,7 +4,7 @@ using Microsoft.ML.Data;
 namespace MlNetMlp.Conformance.Tests.Mocks;
 
 /// <summary>A trainer that keeps all promises but for what is changed here.</summary>
-internal sealed class Faulty(EstimatorTask task) : Subject(Right(task).Name, task, Right(task).Profile)
+internal sealed class Faulty(EstimatorTask task, ConformanceProfile? profile = null) : Subject(Right(task).Name, task, profile ?? Right(task).Profile)
 {
     private static readonly IReadOnlyList<CatalogSubject> Subjects =
         CatalogSubject.Find(typeof(Faulty).Assembly, ConformanceSuite.Profiles(typeof(Faulty).Assembly));

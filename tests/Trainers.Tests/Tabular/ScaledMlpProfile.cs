@@ -1,5 +1,6 @@
 using MlNetMlp.Conformance;
 using MlNetMlp.Tabular;
+using MlNetMlp.Tests.Support;
 
 namespace MlNetMlp.Tests.Tabular;
 
@@ -7,6 +8,8 @@ namespace MlNetMlp.Tests.Tabular;
 public sealed class ScaledMlpProfile() : ConformanceProfile(nameof(ScaledMlp))
 {
     public override Traits Traits { get; } = new() { Weights = WeightSemantics.Statistical, IsClassOrderExact = false };
+
+    public override string? Repository => TestData.Repository;
 
     public override object SmallOptions(EstimatorTask task, object defaults) =>
         (ScaledMlp.Options)defaults with { Width = 16, Blocks = 1, Epochs = 40, BatchSize = 16, LearningRate = 5e-3 };
