@@ -80,7 +80,7 @@ internal static class OptionMocks
 
     private sealed class LateTrainer(MLContext ml, EditableOptions options) : IEstimator<ITransformer>
     {
-        private IEstimator<ITransformer> Right => ml.Regression.Trainers.PlainMlp(new PlainMlp.Options { Epochs = options.Epochs, Seed = 1 });
+        private Interop.NetworkTrainer<Interop.RegressionNetworkModel> Right => ml.Regression.Trainers.PlainMlp(new PlainMlp.Options { Epochs = options.Epochs, Seed = 1 });
 
         public ITransformer Fit(IDataView input) => Right.Fit(input);
 
