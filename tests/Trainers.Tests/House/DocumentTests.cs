@@ -14,9 +14,6 @@ namespace MlNetMlp.Tests;
 [Collection(nameof(CurrentFolder))]
 public sealed partial class DocumentTests
 {
-    /// <summary>With this environment variable set to 1 the tables that come from the code are written into the pages rather than compared.</summary>
-    private const string WriteVariable = "MLNETMLP_WRITE_DOCS";
-
     public static IEnumerable<object[]> Pages =>
         Directory.GetFiles(Repository.At("docs", "methods"), "*.md").Select(path => new object[] { Path.GetFileName(path) });
 
@@ -49,11 +46,11 @@ public sealed partial class DocumentTests
     public void Tables_come_from_the_code()
     {
         foreach (var subject in ConformanceTests.Suite.Subjects.DistinctBy(subject => subject.Name))
-            Compare(Repository.At("docs", "methods", subject.Name + ".md"), "options", OptionRow.Markdown(subject.DefaultOptions()));
+            DocumentTable.Check(Repository.At("docs", "methods", subject.Name + ".md"), "options", OptionRow.Markdown(subject.DefaultOptions()));
         var options = Repository.At("docs", "options.md");
-        Compare(options, "all trainers", OptionRow.Markdown(new Plain(), typeof(NetworkOptions)));
-        Compare(options, "trainers by gradients", OptionRow.Markdown(new Plain(), typeof(GradientTrainedOptions)));
-        Compare(Repository.At("docs", "conformance.md"), "trainers", ConformanceTable.Write(ConformanceTests.Suite, ConformanceSuite.Expected));
+        DocumentTable.Check(options, "all trainers", OptionRow.Markdown(new Plain(), typeof(NetworkOptions)));
+        DocumentTable.Check(options, "trainers by gradients", OptionRow.Markdown(new Plain(), typeof(GradientTrainedOptions)));
+        DocumentTable.Check(Repository.At("docs", "conformance.md"), "trainers", ConformanceTable.Write(ConformanceTests.Suite, ConformanceSuite.Expected));
     }
 
     [Fact]
@@ -72,20 +69,6 @@ public sealed partial class DocumentTests
             foreach (var link in Links().Matches(File.ReadAllText(page)).Select(match => match.Groups[1].Value).Where(link => !link.Contains("://", StringComparison.Ordinal)))
                 Assert.True(Path.Exists(Path.Combine(Path.GetDirectoryName(page)!, link.Split('#')[0])), $"{page}: there is no {link}");
         }
-    }
-
-    private static void Compare(string path, string name, string table)
-    {
-        var (start, end) = ($"<!-- table: {name} -->\n", "<!-- end of table -->\n");
-        var text = File.ReadAllText(path).ReplaceLineEndings("\n");
-        var from = text.IndexOf(start, StringComparison.Ordinal);
-        Assert.True(from >= 0, $"{path} has no line {start}");
-        from += start.Length;
-        var to = text.IndexOf(end, from, StringComparison.Ordinal);
-        if (Environment.GetEnvironmentVariable(WriteVariable) == "1")
-            File.WriteAllText(path, text[..from] + table + text[to..]);
-        else
-            Assert.True(text[from..to] == table, $"{path}: the table '{name}' is not what the code says. Run the tests with {WriteVariable}=1 to write it:\n{table}");
     }
 
     private static void Copy(string from, string to)
