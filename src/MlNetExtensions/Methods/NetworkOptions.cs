@@ -14,7 +14,10 @@ namespace MlNetMlp.Methods;
 /// </summary>
 public abstract record NetworkOptions : IValidatableObject
 {
-    /// <summary>The label column, <c>Label</c> by default. Regression: a number; binary: Boolean; multiclass: a key (<c>Transforms.Conversion.MapValueToKey</c>).</summary>
+    /// <summary>
+    /// The label column, <c>Label</c> by default. Regression: a number; multi-output regression: a vector of numbers of known size; binary:
+    /// Boolean; multiclass: a key (<c>Transforms.Conversion.MapValueToKey</c>).
+    /// </summary>
     [Required]
     public string LabelColumnName { get; init; } = "Label";
 
