@@ -10,9 +10,6 @@ namespace MlNetMlp.Tests.Support;
 /// <summary>Numbers and files that tests of trainers work on.</summary>
 internal static class TestData
 {
-    /// <summary>The root folder of the repository, or null where the tests run without it.</summary>
-    public static string? Repository { get; } = FindRepository();
-
     /// <summary>The folder of the public data sets, or null where there is none.</summary>
     public static string? Folder { get; } = FindFolder();
 
@@ -60,20 +57,15 @@ internal static class TestData
         return stream;
     }
 
-    private static string? FindRepository()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "MlNetMlp.sln")))
-                return folder.FullName;
-        }
-
-        return null;
-    }
-
     private static string? FindFolder()
     {
-        var folder = Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? (Repository is null ? null : Path.Combine(Repository, "..", "shared", "data"));
+        var folder = Environment.GetEnvironmentVariable("MLNETMLP_DATA");
+        for (var parent = new DirectoryInfo(AppContext.BaseDirectory); folder is null && parent is not null; parent = parent.Parent)
+        {
+            if (File.Exists(Path.Combine(parent.FullName, "MlNetMlp.sln")))
+                folder = Path.Combine(parent.FullName, "..", "shared", "data");
+        }
+
         return Directory.Exists(folder) ? folder : null;
     }
 }
