@@ -9,6 +9,8 @@ namespace MlNetMlp.Conformance;
 /// <param name="Predicted">The predicted label of each row as text, where there is one; keys by their number.</param>
 public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string[]? Predicted)
 {
+    private const double LeastAgreement = 0.9;
+
     /// <summary>Number of rows.</summary>
     public int Count => Scores.Length;
 
@@ -56,6 +58,18 @@ public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string
             Assert.True(isSame, $"{what}: row {i} scores {Text(i)} against {other.Text(i)}");
             Assert.True(tolerance > 0 || Predicted?[i] == other.Predicted?[i], $"{what}: row {i} is predicted {Predicted?[i]} against {other.Predicted?[i]}");
         }
+    }
+
+    /// <summary>Fails unless another model says much the same: the same class of nine rows in ten, or numbers with nine tenths of the variance.</summary>
+    /// <param name="other">The other scores.</param>
+    /// <param name="what">What is compared, for the message.</param>
+    public void ShouldResemble(ScoredRows other, string what)
+    {
+        var (numbers, others) = (Scores.Select(row => (double)row[0]).ToArray(), other.Scores.Select(row => (double)row[0]).ToArray());
+        var same = Predicted is null
+            ? 1 - (numbers.Zip(others, (a, b) => (a - b) * (a - b)).Sum() / others.Sum(b => (b - others.Average()) * (b - others.Average())))
+            : Predicted.Zip(other.Predicted!).Count(pair => pair.First == pair.Second) / (double)Count;
+        Assert.True(same >= LeastAgreement, $"{what}: only {same:P0} of the {(Predicted is null ? "variance" : "predictions")} is the same");
     }
 
     /// <summary>Whether other scores differ in at least one bit.</summary>
