@@ -60,17 +60,22 @@ public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string
         }
     }
 
-    /// <summary>Fails unless another model says much the same: the same class of nine rows in ten, or numbers with nine tenths of the variance.</summary>
+    /// <summary>How far another model says the same: the share of rows of the same class, or the share of the variance of its scores.</summary>
+    /// <param name="other">The other scores.</param>
+    /// <returns>1 where they agree; for scores without classes it may be negative.</returns>
+    public double Agreement(ScoredRows other)
+    {
+        if (Predicted is not null)
+            return Predicted.Zip(other.Predicted!).Count(pair => pair.First == pair.Second) / (double)Count;
+        var mean = other.Scores.Average(row => (double)row[0]);
+        return 1 - (Scores.Zip(other.Scores).Sum(pair => Math.Pow(pair.First[0] - pair.Second[0], 2)) / other.Scores.Sum(row => Math.Pow(row[0] - mean, 2)));
+    }
+
+    /// <summary>Fails unless another model says nine tenths the same.</summary>
     /// <param name="other">The other scores.</param>
     /// <param name="what">What is compared, for the message.</param>
-    public void ShouldResemble(ScoredRows other, string what)
-    {
-        var (numbers, others) = (Scores.Select(row => (double)row[0]).ToArray(), other.Scores.Select(row => (double)row[0]).ToArray());
-        var same = Predicted is null
-            ? 1 - (numbers.Zip(others, (a, b) => (a - b) * (a - b)).Sum() / others.Sum(b => (b - others.Average()) * (b - others.Average())))
-            : Predicted.Zip(other.Predicted!).Count(pair => pair.First == pair.Second) / (double)Count;
-        Assert.True(same >= LeastAgreement, $"{what}: only {same:P0} of the {(Predicted is null ? "variance" : "predictions")} is the same");
-    }
+    public void ShouldResemble(ScoredRows other, string what) =>
+        Assert.True(Agreement(other) >= LeastAgreement, $"{what}: only {Agreement(other):P0} is the same");
 
     /// <summary>Whether other scores differ in at least one bit.</summary>
     /// <param name="other">The other scores.</param>

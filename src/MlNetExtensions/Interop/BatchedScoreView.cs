@@ -56,7 +56,9 @@ internal sealed class BatchedScoreView : IDataView
     private static DataViewSchema.Column?[] MatchInputs(DataViewSchema before, DataViewSchema after)
     {
         // Columns of the input keep their order, but a computed one stands right behind those of its name, which it hides.
-        var computed = after.GroupBy(column => column.Name).Where(same => same.Count() > before.Count(column => column.Name == same.Key)).Select(same => same.Last().Index);
+        var computed = after.GroupBy(column => column.Name)
+            .Where(same => same.Count() > before.Count(column => column.Name == same.Key))
+            .Select(same => same.Last().Index);
         var columns = new DataViewSchema.Column?[after.Count];
         var next = 0;
         foreach (var index in Enumerable.Range(0, after.Count).Except(computed))

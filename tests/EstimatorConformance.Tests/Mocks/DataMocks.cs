@@ -21,7 +21,10 @@ internal static class DataMocks
     [Mock(13, "one row")]
     public static Subject ScoresOneRowAsNaN() => new Faulty(EstimatorTask.Regression)
     {
-        Trained = (ml, model) => new FaultyModel(model) { Output = data => Count(data) > 1 ? data : Trial.Changed(data, ml.Transforms.CustomMapping<Number, Number>((from, to) => to.Score = float.NaN, null)) },
+        Trained = (ml, model) => new FaultyModel(model)
+        {
+            Output = data => Count(data) > 1 ? data : Trial.Changed(data, ml.Transforms.CustomMapping<Number, Number>((_, to) => to.Score = float.NaN, null)),
+        },
     };
 
     [Mock(13, "one feature: the message lacks")]
@@ -52,12 +55,17 @@ internal static class DataMocks
     public static Subject FillsWhatIsMissing() => new Faulty(EstimatorTask.Regression) { Input = Filled };
 
     [Mock(15, "scoring a feature of NaN: not refused")]
-    public static Subject ScoresWhatIsMissing() => new Faulty(EstimatorTask.Regression) { Trained = (ml, model) => new FaultyModel(model) { Input = data => Filled(ml, data) } };
+    public static Subject ScoresWhatIsMissing() => new Faulty(EstimatorTask.Regression)
+    {
+        Trained = (ml, model) => new FaultyModel(model) { Input = data => Filled(ml, data) },
+    };
 
     [Mock(15, "the message lacks 'row 37'")]
     public static Subject DoesNotSayWhichRow() => new Faulty(EstimatorTask.Multiclass)
     {
-        Input = (_, data) => data.GetColumn<float[]>("Features").All(row => row.All(float.IsFinite)) ? data : throw new InvalidOperationException("'Features' are not finite"),
+        Input = (_, data) => data.GetColumn<float[]>("Features").All(row => row.All(float.IsFinite))
+            ? data
+            : throw new InvalidOperationException("'Features' are not finite"),
     };
 
     [Mock(16, "which should be skipped")]

@@ -14,17 +14,24 @@ internal static class EquivalenceMocks
     [Mock(17, "with labels of type Single")]
     public static Subject TakesNumbersForTheirOpposites() => new Faulty(EstimatorTask.Binary)
     {
-        Input = (ml, data) => data.Schema["Label"].Type is NumberDataViewType ? Trial.Changed(data, ml.Transforms.CustomMapping<Truth, Truth>((from, to) => to.Label = 1 - from.Label, null)) : data,
+        Input = (ml, data) => data.Schema["Label"].Type is NumberDataViewType
+            ? Trial.Changed(data, ml.Transforms.CustomMapping<Truth, Truth>((from, to) => to.Label = 1 - from.Label, null))
+            : data,
     };
 
     [Mock(17, "classes in another order")]
     public static Subject BelievesInAnOrderOfClasses() => new Faulty(EstimatorTask.Multiclass)
     {
-        Input = (ml, data) => data.GetColumn<string>("Kind").Zip(data.GetColumn<uint>("Label")).Any(pair => pair is ("big", 2)) ? Trial.Changed(data, Samples.Key(ml, "Kind", Samples.Kinds)) : data,
+        Input = (ml, data) => data.GetColumn<string>("Kind").Zip(data.GetColumn<uint>("Label")).Any(pair => pair is ("big", 2))
+            ? Trial.Changed(data, Samples.Key(ml, "Kind", Samples.Kinds))
+            : data,
     };
 
     [Mock(19, "sparse rows")]
-    public static Subject ForgetsWhereValuesStand() => new Faulty(EstimatorTask.Regression) { Trained = (ml, model) => new FaultyModel(model) { Input = data => Packed(ml, data) } };
+    public static Subject ForgetsWhereValuesStand() => new Faulty(EstimatorTask.Regression)
+    {
+        Trained = (ml, model) => new FaultyModel(model) { Input = data => Packed(ml, data) },
+    };
 
     [Mock(19, "trained on sparse rows")]
     public static Subject LearnsWithoutPlaces() => new Faulty(EstimatorTask.Multiclass) { Input = Packed };
@@ -38,8 +45,11 @@ internal static class EquivalenceMocks
     [Mock(20, "with weights of 0")]
     public static Subject IgnoresWeights() => new Faulty(EstimatorTask.Regression) { Input = (ml, data) => Reweighted(ml, data, _ => 1) };
 
-    [Mock(20, "with weights of 8")]
-    public static Subject OnlyAsksWhetherThereIsAWeight() => new Faulty(EstimatorTask.Binary) { Input = (ml, data) => Reweighted(ml, data, weight => weight > 0 ? 1 : weight) };
+    [Mock(20, "with weights of 5")]
+    public static Subject OnlyAsksWhetherThereIsAWeight() => new Faulty(EstimatorTask.Binary)
+    {
+        Input = (ml, data) => Reweighted(ml, data, weight => weight > 0 ? 1 : weight),
+    };
 
     [Mock(20, "a weight of -1: not refused")]
     public static Subject IgnoresTheSign() => new Faulty(EstimatorTask.Multiclass) { Input = (ml, data) => Reweighted(ml, data, Math.Abs) };
@@ -59,7 +69,10 @@ internal static class EquivalenceMocks
     public static Subject WritesIntoItsData() => new Faulty(EstimatorTask.Binary) { Input = (_, data) => Halved(data) };
 
     [Mock(21, "scoring writes to 60 vectors")]
-    public static Subject WritesIntoWhatItScores() => new Faulty(EstimatorTask.Multiclass) { Trained = (_, model) => new FaultyModel(model) { Output = Halved } };
+    public static Subject WritesIntoWhatItScores() => new Faulty(EstimatorTask.Multiclass)
+    {
+        Trained = (_, model) => new FaultyModel(model) { Output = Halved },
+    };
 
     private static int Count(IDataView data) => data.GetColumn<float>("Number").Count();
 
@@ -74,7 +87,8 @@ internal static class EquivalenceMocks
         return data;
     }
 
-    private static IDataView Reweighted(MLContext ml, IDataView data, Func<float, float> change) => data.Schema.GetColumnOrNull("Weight")?.Type == NumberDataViewType.Single
+    private static IDataView Reweighted(MLContext ml, IDataView data, Func<float, float> change) =>
+        data.Schema.GetColumnOrNull("Weight")?.Type == NumberDataViewType.Single
         ? Trial.Changed(data, ml.Transforms.CustomMapping<Weighted, Weighted>((from, to) => to.Weight = change(from.Weight), null))
         : data;
 

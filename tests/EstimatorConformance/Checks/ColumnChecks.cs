@@ -40,7 +40,8 @@ internal static class ColumnChecks
             var errors = Attempts(trial, Trial.Changed(trial.Data, change), parts[0] == Features);
             foreach (var (way, error) in errors)
                 Trial.Refused(error, $"{what}, {way}", parts);
-            Assert.True(errors.Select(e => e.Error!.GetType()).Distinct().Count() == 1, $"{what}: refused by {string.Join(", ", errors.Select(e => $"{e.Way} with {e.Error!.GetType().Name}"))}");
+            var kinds = errors.Select(e => $"{e.Way} with {e.Error!.GetType().Name}");
+            Assert.True(errors.Select(e => e.Error!.GetType()).Distinct().Count() == 1, $"{what}: refused by {string.Join(", ", kinds)}");
         }
 
         var doubles = trial.Ml.Transforms.Conversion.ConvertType("Features", outputKind: DataKind.Double);
@@ -59,9 +60,10 @@ internal static class ColumnChecks
         foreach (var other in new[] { width - 1, width + 1 }.Where(n => n >= 2))
         {
             var data = Samples.View(trial.Ml, trial.Task, Samples.Make(5, other), other);
-            Trial.Refused(() => trial.Model.Transform(data), $"{other} features in place of {width}", "Features", $"{width}", $"{other}");
-            Trial.Refused(() => trial.Model.GetOutputSchema(data.Schema), $"a schema of {other} features in place of {width}", "Features", $"{width}", $"{other}");
-            Trial.Refused(() => trial.Model.GetRowToRowMapper(data.Schema), $"single rows of {other} features in place of {width}", "Features", $"{width}", $"{other}");
+            string[] parts = [Features, $"{width}", $"{other}"];
+            Trial.Refused(() => trial.Model.Transform(data), $"{other} features in place of {width}", parts);
+            Trial.Refused(() => trial.Model.GetOutputSchema(data.Schema), $"a schema of {other} features in place of {width}", parts);
+            Trial.Refused(() => trial.Model.GetRowToRowMapper(data.Schema), $"single rows of {other} features in place of {width}", parts);
         }
     }
 
@@ -69,11 +71,12 @@ internal static class ColumnChecks
     public static void NewColumnsSayWhatTheyAre(Trial trial)
     {
         var schema = trial.Model.Transform(trial.OtherData).Schema;
-        var kind = trial.Task switch { EstimatorTask.Regression => "Regression", EstimatorTask.Binary => "BinaryClassification", _ => "MulticlassClassification" };
+        var expected = trial.Task == EstimatorTask.Regression ? "Regression" : $"{trial.Task}Classification";
         foreach (var column in schema.Skip(trial.OtherData.Schema.Count))
         {
-            Assert.True(Text(column, "ScoreColumnKind") == kind, $"the ScoreColumnKind of {column.Name} is '{Text(column, "ScoreColumnKind")}' and not '{kind}'");
-            Assert.True(column.Name == Text(column, "ScoreValueKind"), $"the ScoreValueKind of {column.Name} is '{Text(column, "ScoreValueKind")}'");
+            var (task, value) = (Text(column, "ScoreColumnKind"), Text(column, "ScoreValueKind"));
+            Assert.True(task == expected, $"the ScoreColumnKind of {column.Name} is '{task}' and not '{expected}'");
+            Assert.True(value == column.Name, $"the ScoreValueKind of {column.Name} is '{value}'");
         }
 
         if (trial.Task == EstimatorTask.Binary)
@@ -93,7 +96,10 @@ internal static class ColumnChecks
         ("a text as features", ml.Transforms.CopyColumns("Features", "Text"), [Features, "vector", "String"]),
         ("a single number as features", ml.Transforms.CopyColumns("Features", "Number"), [Features, "vector", "Single"]),
         ("texts as features", ml.Transforms.Conversion.ConvertType("Features", outputKind: DataKind.String), [Features, "vector", "String"]),
-        ("a vector of unknown size as features", ml.Transforms.Text.TokenizeIntoWords("Features", "Text").Append(ml.Transforms.Conversion.ConvertType("Features")), [Features, "vector", "Vector<Single>"]),
+        (
+            "a vector of unknown size as features",
+            ml.Transforms.Text.TokenizeIntoWords("Features", "Text").Append(ml.Transforms.Conversion.ConvertType("Features")),
+            [Features, "vector", "Vector<Single>"]),
     ];
 
     private static IEnumerable<(string What, IEstimator<ITransformer> Change, string[] Parts)> WrongLabels(Trial trial)
