@@ -49,16 +49,16 @@ public sealed class ConformanceSuite
 
     /// <summary>The suite over all estimators that catalog methods of an assembly make.</summary>
     /// <param name="trainers">The assembly of the catalog methods.</param>
-    /// <param name="profiles">The assembly in which the methods' <see cref="ConformanceProfile"/> classes are.</param>
+    /// <param name="profiles">The assembly in which the methods' <see cref="ConformanceProfile"/> classes are public.</param>
     /// <returns>The suite.</returns>
     public static ConformanceSuite Of(Assembly trainers, Assembly profiles) => new(CatalogSubject.Find(trainers, Profiles(profiles)));
 
-    /// <summary>The profiles of an assembly.</summary>
+    /// <summary>The profiles of an assembly: its public classes of that kind.</summary>
     /// <param name="assembly">The assembly.</param>
     /// <returns>The profiles.</returns>
     public static IReadOnlyCollection<ConformanceProfile> Profiles(Assembly assembly) =>
     [
-        .. assembly.GetTypes().Where(type => !type.IsAbstract && typeof(ConformanceProfile).IsAssignableFrom(type))
+        .. assembly.GetExportedTypes().Where(type => !type.IsAbstract && typeof(ConformanceProfile).IsAssignableFrom(type))
             .Select(type => (ConformanceProfile)Activator.CreateInstance(type)!),
     ];
 

@@ -16,7 +16,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         InputRoleMappedSchema = schema;
         if (schema.Feature is not { } feature)
             throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
-        _feature = FeatureReader.Find(schema.Schema, feature.Name, model.Network.Inputs);
+        _feature = VectorReader.Find(schema.Schema, feature.Name, model.Network.Inputs);
     }
 
     public RoleMappedSchema InputRoleMappedSchema { get; }

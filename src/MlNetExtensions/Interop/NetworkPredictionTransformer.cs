@@ -12,7 +12,8 @@ namespace MlNetMlp.Interop;
 
 /// <summary>
 /// Adds a network's predictions to data: <c>Score</c>, and for classification <c>PredictedLabel</c> and <c>Probability</c>. It is ML.NET's own
-/// prediction transformer of the task (columns, annotations, threshold, file), except that data views are scored in blocks of rows.
+/// prediction transformer of the task (columns, annotations, threshold, file), except that data views are scored in blocks of rows. For
+/// multi-output regression, for which ML.NET has none, <c>Score</c> is a vector.
 /// </summary>
 /// <typeparam name="TModel">The model parameters.</typeparam>
 /// <remarks>One transformer serves any number of threads. It holds nothing that must be released: after <see cref="Dispose"/> it still works.</remarks>
@@ -83,7 +84,7 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     private void CheckColumns(DataViewSchema schema)
     {
         ArgumentNullException.ThrowIfNull(schema);
-        FeatureReader.Find(schema, FeatureColumnName, Model.Network.Inputs);
+        VectorReader.Find(schema, FeatureColumnName, Model.Network.Inputs);
     }
 }
 
@@ -110,6 +111,7 @@ internal static class NetworkPredictionTransformerLoader
             SingleFeaturePredictionTransformerBase<RegressionNetworkModel> regression => new NetworkPredictionTransformer<RegressionNetworkModel>(env, regression),
             SingleFeaturePredictionTransformerBase<BinaryNetworkModel> binary => new NetworkPredictionTransformer<BinaryNetworkModel>(env, binary),
             SingleFeaturePredictionTransformerBase<MulticlassNetworkModel> multiclass => new NetworkPredictionTransformer<MulticlassNetworkModel>(env, multiclass),
+            SingleFeaturePredictionTransformerBase<MultiOutputRegressionNetworkModel> several => new NetworkPredictionTransformer<MultiOutputRegressionNetworkModel>(env, several),
             _ => throw new Persistence.ModelFormatException($"The model file holds a network's predictions by a {inner.GetType().Name}, which is none of a network."),
         };
     }

@@ -60,7 +60,7 @@ internal static class ColumnChecks
         foreach (var other in new[] { width - 1, width + 1 }.Where(n => n >= 2))
         {
             var data = Samples.View(trial.Ml, trial.Task, Samples.Make(5, other), other);
-            string[] parts = [Features, $"{width}", $"{other}"];
+            string[] parts = ["feature", $"{width}", $"{other}"];
             Trial.Refused(() => trial.Model.Transform(data), $"{other} features in place of {width}", parts);
             Trial.Refused(() => trial.Model.GetOutputSchema(data.Schema), $"a schema of {other} features in place of {width}", parts);
             Trial.Refused(() => trial.Model.GetRowToRowMapper(data.Schema), $"single rows of {other} features in place of {width}", parts);

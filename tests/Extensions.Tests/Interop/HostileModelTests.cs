@@ -202,6 +202,21 @@ public sealed class HostileModelTests : IDisposable
     public void A_value_that_cannot_be_is_refused(string member, string json, string message) =>
         Refused(ModelZip.ChangeJson(Good(), root => Set(root, member, JsonNode.Parse(json))), message);
 
+    [Theory]
+    [InlineData("{\"$type\":\"regression\",\"labelMean\":0,\"labelScale\":1}", "but its task needs 1")]
+    [InlineData("{\"$type\":\"multiclass\",\"classes\":3}", "the task is MulticlassHead, but the model is one for MultiOutputRegressionHead")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[],\"labelScales\":[]}", "'LabelMeans' must be one finite number or more")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2],\"labelScales\":[1,2]}", "the network has 3 outputs, but its task needs 2")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,1e999],\"labelScales\":[1,2,3]}", "'LabelMeans' must be one finite number or more")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2]}", "'LabelScales' must be 3 finite numbers")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2,0]}", "'LabelScales' must be 3 finite numbers")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":null}", "network.json: ")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3]}", "labelScales")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2,3],\"labelNames\":[\"a\"]}", "'LabelNames' must be 3 names")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2,3],\"labelNames\":[\"a\",null,\"c\"]}", "'LabelNames' must be 3 names")]
+    public void A_head_of_several_outputs_that_cannot_be_is_refused(string json, string message) =>
+        Refused(ModelZip.ChangeJson(Good(TaskKind.MultiOutputRegression), root => Set(root, "head", JsonNode.Parse(json))), message);
+
     [Fact]
     public void Wild_sizes_are_refused_before_memory_is_taken()
     {
