@@ -38,7 +38,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         RowScores? scores = null;
         foreach (var column in activeColumns)
         {
-            scores ??= (input as ScoredRow)?.Scores ?? new ComputedScores(input, _feature, _model.Network);
+            scores ??= RowScores.Of(input, _feature, _model.Network);
             getters[column.Index] = _model.CreateGetter(column.Index, scores);
         }
 

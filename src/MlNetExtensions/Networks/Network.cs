@@ -53,11 +53,16 @@ public abstract class Network : nn.Module<Tensor, Tensor>
     /// <param name="definition">The definition.</param>
     /// <param name="weights">The weights that a file holds.</param>
     /// <exception cref="ModelFormatException">A tensor is missing, has another shape, or is unknown to the network.</exception>
-    public static void CheckWeights(NetworkDefinition definition, WeightSet weights)
+    public static void CheckWeights(NetworkDefinition definition, WeightSet weights) => TakeWeights(definition, weights.Read());
+
+    /// <summary>Takes the weights of a network without building it.</summary>
+    /// <param name="definition">The definition.</param>
+    /// <param name="reader">Takes them.</param>
+    /// <exception cref="ModelFormatException">A tensor is missing or has another shape.</exception>
+    internal static void TakeWeights(NetworkDefinition definition, WeightReader reader)
     {
         using var scope = NewDisposeScope();
         using var network = definition.Build(META);
-        var reader = weights.Read();
         foreach (var (name, tensor) in network.state_dict())
             reader.Take(name, tensor.shape);
         reader.Finish();
