@@ -51,6 +51,17 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or of another type or width.</exception>
     public IDataView Transform(IDataView input) => new BatchedScoreView(_host, input, Inner.Transform(input), Model.Network, FeatureColumnName);
 
+    /// <summary>The same predictions by another model.</summary>
+    internal NetworkPredictionTransformer<TModel> With(IHostEnvironment env, TModel model) => new(env, Inner switch
+    {
+        RegressionPredictionTransformer<TModel> inner => new RegressionPredictionTransformer<TModel>(env, model, inner.TrainSchema, inner.FeatureColumnName),
+        BinaryPredictionTransformer<TModel> inner => new BinaryPredictionTransformer<TModel>(
+            env, model, inner.TrainSchema, inner.FeatureColumnName, inner.Threshold, inner.ThresholdColumn),
+        MulticlassPredictionTransformer<TModel> inner => new MulticlassPredictionTransformer<TModel>(
+            env, model, inner.TrainSchema, inner.FeatureColumnName, inner._trainLabelColumn),
+        _ => throw new InvalidOperationException($"{Inner.GetType()} is no transformer of a network."),
+    });
+
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => ((ITransformer)Inner).GetRowToRowMapper(inputSchema);
 
     void ICanSaveModel.Save(ModelSaveContext ctx)

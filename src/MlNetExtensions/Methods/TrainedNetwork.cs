@@ -82,6 +82,21 @@ public sealed class TrainedNetwork
         return bad < 0 ? -1 : bad / Outputs;
     }
 
+    /// <summary>The same model with another network for the same features and task.</summary>
+    /// <param name="definition">The record that rebuilds the network.</param>
+    /// <param name="weights">Its weights.</param>
+    /// <param name="learningCurve">The losses of the part of the training that is left.</param>
+    /// <returns>The other model; this one stays as it is.</returns>
+    /// <exception cref="ModelFormatException">The weights are not those of such a network, or not finite.</exception>
+    public TrainedNetwork WithNetwork(NetworkDefinition definition, WeightSet weights, LearningCurve learningCurve) => new(definition, weights, Head)
+    {
+        MethodName = MethodName,
+        OptionsJson = OptionsJson,
+        AcceptsMissingValues = AcceptsMissingValues,
+        FeatureNames = FeatureNames,
+        LearningCurve = learningCurve,
+    };
+
     /// <summary>Builds the network on a device, with the trained weights and in evaluation mode.</summary>
     /// <returns>The network; the caller owns it.</returns>
     public Network CreateNetwork()
