@@ -18,7 +18,7 @@ internal static class Feeding
         var rows = Generated.Rows(Count);
         var view = ml.Data.LoadFromEnumerable(rows);
 
-        using var store = new RowStore(Generated.Width, Count, long.MaxValue);
+        using var store = new RowStore(Generated.Width, 1, Count, long.MaxValue);
         using var features = empty(Count, Generated.Width);
         using var labels = empty(Count);
 

@@ -4,14 +4,14 @@ using Microsoft.ML.Data;
 
 namespace MlNetMlp.Data;
 
-/// <summary>Reads the feature vector of the current row as Single values, whatever number type the column has.</summary>
-internal abstract class FeatureReader
+/// <summary>Reads a vector of the current row as Single values, whatever number type the column has.</summary>
+internal abstract class VectorReader
 {
     /// <summary>What a feature column must be, for an error.</summary>
     public const string Expected = "a vector of numbers (best Single)";
 
-    /// <summary>Copies the features of the current row.</summary>
-    /// <param name="destination">Room for exactly the features of one row.</param>
+    /// <summary>Copies the vector of the current row.</summary>
+    /// <param name="destination">Room for exactly one vector.</param>
     public abstract void Read(Span<float> destination);
 
     /// <summary>Number of slots of a feature column.</summary>
@@ -25,11 +25,22 @@ internal abstract class FeatureReader
         return vector.IsKnownSize ? vector.Size : throw DataErrors.UnknownSize(column.Name, DataErrors.Describe(column.Type));
     }
 
+    /// <summary>Number of values of a label: 1 unless it is a vector.</summary>
+    /// <param name="column">A column that a trainer has found to be a label of its task.</param>
+    /// <returns>The number, at least 1.</returns>
+    public static int LabelWidth(DataViewSchema.Column column) => column.Type is VectorDataViewType vector ? vector.Size : 1;
+
     public static bool IsNumber(DataViewType type) => type is NumberDataViewType or BooleanDataViewType;
 
-    public static FeatureReader Create(DataViewRow row, DataViewSchema.Column column)
+    /// <summary>Reads a label as a vector of <see cref="LabelWidth"/> values; NaN is a missing value.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="column">The label column.</param>
+    /// <returns>The reader.</returns>
+    public static VectorReader CreateLabel(DataViewRow row, DataViewSchema.Column column) =>
+        column.Type is VectorDataViewType ? Create(row, column) : new OneValueReader(ScalarReader.Create(row, column));
+
+    public static VectorReader Create(DataViewRow row, DataViewSchema.Column column)
     {
-        Width(column);
         var item = ((VectorDataViewType)column.Type).ItemType.RawType;
         if (item == typeof(float))
             return new SingleReader(row.GetGetter<VBuffer<float>>(column));
@@ -53,7 +64,12 @@ internal abstract class FeatureReader
         where T : struct, INumber<T> =>
         new(row.GetGetter<VBuffer<T>>(column), static value => float.CreateTruncating(value));
 
-    private sealed class SingleReader(ValueGetter<VBuffer<float>> getter) : FeatureReader
+    private sealed class OneValueReader(Func<float> read) : VectorReader
+    {
+        public override void Read(Span<float> destination) => destination[0] = read();
+    }
+
+    private sealed class SingleReader(ValueGetter<VBuffer<float>> getter) : VectorReader
     {
         private VBuffer<float> _buffer;
 
@@ -67,7 +83,7 @@ internal abstract class FeatureReader
         }
     }
 
-    private sealed class Converter<T>(ValueGetter<VBuffer<T>> getter, Func<T, float> convert) : FeatureReader
+    private sealed class Converter<T>(ValueGetter<VBuffer<T>> getter, Func<T, float> convert) : VectorReader
         where T : struct
     {
         private VBuffer<T> _buffer;

@@ -26,8 +26,14 @@ internal static class DataErrors
     public static InvalidOperationException NonFiniteScore(long row) =>
         new($"The model's score of row {row} is not finite: its features lie too far outside of those that the model was trained on.");
 
-    public static InvalidOperationException NonFinite(string role, string column, long row, float value) =>
-        new($"The {role} column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; it must be finite.");
+    public static InvalidOperationException NonFiniteLabel(string column, long row, ReadOnlySpan<float> label)
+    {
+        var slot = Runtime.Finite.IndexOfNonFinite(label);
+        return new($"The label column '{column}' is {label[slot].ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}{(label.Length > 1 ? $", slot {slot}" : "")}; it must be finite.");
+    }
+
+    public static ArgumentOutOfRangeException LabelWidthMismatch(string name, int expected, int found) =>
+        Schema($"The label column '{name}' has {found} slots in the validation data, but {expected} in the training data.");
 
     public static InvalidOperationException BadWeight(string column, long row, float value) =>
         new($"The example weight column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; a weight must be finite and not negative.");

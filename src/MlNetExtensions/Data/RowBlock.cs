@@ -6,7 +6,7 @@ namespace MlNetMlp.Data;
 /// <param name="Features">Features, Single [rows, features].</param>
 /// <param name="Labels">
 /// Labels [rows]: Single, standardised to mean 0 and deviation 1, for regression; Single 0 or 1 for binary, Int64 class indexes from 0 for
-/// multiclass classification.
+/// multiclass classification. Single [rows, outputs], each column standardised, for multi-output regression.
 /// </param>
 /// <param name="Weights">Example weights times class weights, Single [rows] of mean 1 over the training rows; null where all are 1.</param>
 public sealed record RowBlock(Tensor Features, Tensor Labels, Tensor? Weights) : IDisposable

@@ -6,7 +6,7 @@ namespace MlNetMlp.Data;
 
 /// <summary>The columns that a trainer reads, by name.</summary>
 /// <param name="Feature">Vector of numbers.</param>
-/// <param name="Label">Number, Boolean or key.</param>
+/// <param name="Label">Number, Boolean, key, or vector of numbers.</param>
 /// <param name="Weight">Example weights, or null.</param>
 /// <param name="Validation">Boolean: the row is for validation and not for training; or null.</param>
 internal sealed record ColumnNames(string Feature, string Label, string? Weight, string? Validation);
@@ -20,8 +20,9 @@ internal sealed class RowReader : IDisposable
     private readonly ColumnNames _names;
     private readonly bool _acceptNonFinite;
     private readonly DataViewRowCursor _cursor;
-    private readonly FeatureReader _features;
-    private readonly Func<float> _label;
+    private readonly VectorReader _features;
+    private readonly VectorReader _readLabel;
+    private readonly float[] _label;
     private readonly Func<float>? _weight;
     private readonly Func<float>? _validation;
     private readonly ValueGetter<DataViewRowId> _id;
@@ -37,8 +38,10 @@ internal sealed class RowReader : IDisposable
         var columns = new[] { feature, label, weight, validation }.OfType<DataViewSchema.Column>().ToArray();
 
         _cursor = data.GetRowCursor(columns, shuffle);
-        _features = FeatureReader.Create(_cursor, feature);
-        _label = ScalarReader.Create(_cursor, label);
+        VectorReader.Width(feature);
+        _features = VectorReader.Create(_cursor, feature);
+        _readLabel = VectorReader.CreateLabel(_cursor, label);
+        _label = new float[VectorReader.LabelWidth(label)];
         _weight = weight is { } w ? ScalarReader.Create(_cursor, w) : null;
         _validation = validation is { } v ? ScalarReader.Create(_cursor, v) : null;
         _id = _cursor.GetIdGetter();
@@ -48,7 +51,7 @@ internal sealed class RowReader : IDisposable
 
     public long ZeroWeights { get; private set; }
 
-    public float Label { get; private set; }
+    public ReadOnlySpan<float> Label => _label;
 
     public float Weight { get; private set; } = 1;
 
@@ -71,15 +74,15 @@ internal sealed class RowReader : IDisposable
     {
         while (_cursor.MoveNext())
         {
-            Label = _label();
-            if (float.IsNaN(Label))
+            _readLabel.Read(_label);
+            if (Finite.IndexOfNonFinite(_label) >= 0)
             {
+                if (!Array.Exists(_label, float.IsNaN))
+                    throw DataErrors.NonFiniteLabel(_names.Label, _cursor.Position, _label);
                 MissingLabels++;
                 continue;
             }
 
-            if (!float.IsFinite(Label))
-                throw DataErrors.NonFinite("label", _names.Label, _cursor.Position, Label);
             if (_weight is not null)
             {
                 Weight = _weight();

@@ -7,6 +7,7 @@ namespace MlNetMlp.Data;
 internal sealed unsafe class RowStore : IDisposable
 {
     private readonly int _width;
+    private readonly int _labelWidth;
     private readonly List<Tensor> _blocks = [];
     private readonly long _growth;
     private float[] _labels;
@@ -16,28 +17,32 @@ internal sealed unsafe class RowStore : IDisposable
 
     /// <summary>Creates an empty store.</summary>
     /// <param name="width">Number of features.</param>
+    /// <param name="labelWidth">Number of values of a label.</param>
     /// <param name="rows">Number of rows that will come, or null where it is not known.</param>
     /// <param name="limit">Number of rows that the store may hold at most: what it grows by stays well below.</param>
-    public RowStore(int width, long? rows, long limit)
+    public RowStore(int width, int labelWidth, long? rows, long limit)
     {
         const int growthBytes = 1 << 25;
         _width = width;
+        _labelWidth = labelWidth;
         _growth = Math.Clamp(growthBytes / (sizeof(float) * (long)width), 1, Math.Max(1, limit / 8));
-        _labels = new float[Math.Min(rows ?? 1024, 1 << 28)];
-        _weights = new float[_labels.Length];
+        _weights = new float[Math.Min(rows ?? 1024, (1 << 28) / labelWidth)];
+        _labels = new float[_weights.Length * labelWidth];
         Grow(rows is > 0 ? rows.Value : _growth);
     }
 
     public long Count { get; private set; }
 
-    public ReadOnlySpan<float> Labels => _labels.AsSpan(0, (int)Count);
+    /// <summary>Labels [rows, label width], row after row.</summary>
+    public ReadOnlySpan<float> Labels => _labels.AsSpan(0, (int)Count * _labelWidth);
 
     public ReadOnlySpan<float> Weights => _weights.AsSpan(0, (int)Count);
 
     /// <summary>Bytes that one row takes: its features, label and weight.</summary>
     /// <param name="width">Number of features.</param>
+    /// <param name="labelWidth">Number of values of a label.</param>
     /// <returns>Number of bytes.</returns>
-    public static long BytesPerRow(int width) => (width + 2L) * sizeof(float);
+    public static long BytesPerRow(int width, int labelWidth) => (width + labelWidth + 1L) * sizeof(float);
 
     /// <summary>Where the features of the next row go.</summary>
     /// <returns>Room for one row.</returns>
@@ -51,15 +56,15 @@ internal sealed unsafe class RowStore : IDisposable
     /// <summary>Keeps the row that was written to <see cref="NextRow"/>.</summary>
     /// <param name="label">Its label.</param>
     /// <param name="weight">Its weight.</param>
-    public void Commit(float label, float weight)
+    public void Commit(ReadOnlySpan<float> label, float weight)
     {
-        if (Count == _labels.Length)
+        if (Count == _weights.Length)
         {
-            Array.Resize(ref _labels, checked(_labels.Length * 2));
-            Array.Resize(ref _weights, _labels.Length);
+            Array.Resize(ref _weights, checked(Math.Max(1, _weights.Length) * 2));
+            Array.Resize(ref _labels, checked(_weights.Length * _labelWidth));
         }
 
-        _labels[Count] = label;
+        label.CopyTo(_labels.AsSpan((int)Count * _labelWidth));
         _weights[Count] = weight;
         Count++;
         _next += _width;

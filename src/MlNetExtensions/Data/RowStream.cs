@@ -8,10 +8,11 @@ namespace MlNetMlp.Data;
 /// <param name="Settings">How it is read.</param>
 /// <param name="Transform">What labels and weights become.</param>
 /// <param name="Width">Number of features.</param>
+/// <param name="LabelWidth">Number of values of a label.</param>
 /// <param name="HoldOut">Share of the rows held out for validation.</param>
 /// <param name="CheckCancelled">Throws when training is to stop.</param>
 internal sealed record RowStream(
-    IDataView View, LoadSettings Settings, RowTransform Transform, int Width, double HoldOut, Action CheckCancelled)
+    IDataView View, LoadSettings Settings, RowTransform Transform, int Width, int LabelWidth, double HoldOut, Action CheckCancelled)
 {
     /// <summary>Number of rows that the shuffle buffer holds.</summary>
     public long BufferRows { get; init; } = 1;
@@ -29,7 +30,7 @@ internal sealed record RowStream(
     public RowBlock? ReadValidation(long limit, Action<string> log)
     {
         using var pass = Open(validation: true);
-        using var store = new RowStore(Width, null, limit);
+        using var store = new RowStore(Width, LabelWidth, null, limit);
         while (store.Count < limit && pass.Next(store.NextRow()))
             store.Commit(pass.Label, pass.Weight);
         if (store.Count == limit)
@@ -68,7 +69,7 @@ internal sealed record RowStream(
             _reader = new RowReader(stream.View, stream.Settings.Columns, stream.Settings.AcceptNonFinite, shuffle);
         }
 
-        public float Label => _reader.Label;
+        public ReadOnlySpan<float> Label => _reader.Label;
 
         public float Weight => _reader.Weight;
 

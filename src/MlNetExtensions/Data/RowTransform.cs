@@ -12,7 +12,7 @@ internal sealed record RowTransform(TaskHead Head, float[] ClassFactors, bool Is
 {
     /// <summary>Makes a block.</summary>
     /// <param name="weights">Example weights as read.</param>
-    /// <param name="labels">Labels as read.</param>
+    /// <param name="labels">Labels as read, row after row.</param>
     /// <param name="features">Features; the block takes them over.</param>
     /// <returns>The block.</returns>
     public RowBlock Make(ReadOnlySpan<float> weights, ReadOnlySpan<float> labels, Tensor features) =>
@@ -23,14 +23,14 @@ internal sealed record RowTransform(TaskHead Head, float[] ClassFactors, bool Is
     /// <param name="place">Index of the row.</param>
     /// <param name="label">Its label as read.</param>
     /// <param name="weight">Its example weight as read.</param>
-    public void Put(RowBlock block, long place, float label, float weight)
+    public void Put(RowBlock block, long place, ReadOnlySpan<float> label, float weight)
     {
         if (Head is MulticlassHead)
-            TensorMemory.Longs(block.Labels)[(int)place] = (long)label;
+            TensorMemory.Longs(block.Labels)[(int)place] = (long)label[0];
         else
-            TensorMemory.Floats(block.Labels)[(int)place] = Label(label);
+            Standardize(label, TensorMemory.Floats(block.Labels).Slice((int)place * label.Length, label.Length));
         if (block.Weights is not null)
-            TensorMemory.Floats(block.Weights)[(int)place] = Weight(weight, label);
+            TensorMemory.Floats(block.Weights)[(int)place] = Weight(weight, label[0]);
     }
 
     private Tensor Labels(ReadOnlySpan<float> labels)
@@ -44,24 +44,43 @@ internal sealed record RowTransform(TaskHead Head, float[] ClassFactors, bool Is
             return classes;
         }
 
-        var result = empty(labels.Length);
-        var values = TensorMemory.Floats(result);
-        for (var i = 0; i < labels.Length; i++)
-            values[i] = Label(labels[i]);
+        var result = Head is MultiOutputRegressionHead several ? empty(labels.Length / several.Outputs, several.Outputs) : empty(labels.Length);
+        Standardize(labels, TensorMemory.Floats(result));
         return result;
+    }
+
+    private void Standardize(ReadOnlySpan<float> labels, Span<float> values)
+    {
+        switch (Head)
+        {
+            case RegressionHead one:
+                for (var i = 0; i < labels.Length; i++)
+                    values[i] = (float)((labels[i] - one.LabelMean) / one.LabelScale);
+                break;
+            case MultiOutputRegressionHead several:
+                var (means, scales) = (several.LabelMeans, several.LabelScales);
+                for (var start = 0; start < labels.Length; start += means.Count)
+                {
+                    for (var k = 0; k < means.Count; k++)
+                        values[start + k] = (float)((labels[start + k] - means[k]) / scales[k]);
+                }
+
+                break;
+            default:
+                labels.CopyTo(values);
+                break;
+        }
     }
 
     private Tensor Weights(ReadOnlySpan<float> weights, ReadOnlySpan<float> labels)
     {
         var result = empty(weights.Length);
         var values = TensorMemory.Floats(result);
+        var labelWidth = labels.Length / Math.Max(1, weights.Length);
         for (var i = 0; i < weights.Length; i++)
-            values[i] = Weight(weights[i], labels[i]);
+            values[i] = Weight(weights[i], labels[i * labelWidth]);
         return result;
     }
-
-    private float Label(float label) =>
-        Head is RegressionHead regression ? (float)((label - regression.LabelMean) / regression.LabelScale) : label;
 
     private float Weight(float weight, float label) => weight * ClassFactors[ClassFactors.Length == 1 ? 0 : (int)label];
 }

@@ -74,7 +74,7 @@ public sealed class TrainingSet : IDisposable
         var more = true;
         while (more)
         {
-            using var block = new RowStore(FeatureCount, blockRows, blockRows);
+            using var block = new RowStore(FeatureCount, _stream.LabelWidth, blockRows, blockRows);
             while (block.Count < blockRows && (more = pass.Next(block.NextRow())))
                 block.Commit(pass.Label, pass.Weight);
             if (block.Count > 0)
@@ -120,7 +120,7 @@ public sealed class TrainingSet : IDisposable
     private IEnumerable<RowBlock> Stream(int batchSize, int epoch, DeterministicRandom random)
     {
         using var pass = _stream!.Open(validation: false, _seed + epoch);
-        using var store = new RowStore(FeatureCount, _stream.BufferRows, _stream.BufferRows);
+        using var store = new RowStore(FeatureCount, _stream.LabelWidth, _stream.BufferRows, _stream.BufferRows);
         while (store.Count < _stream.BufferRows && pass.Next(store.NextRow()))
             store.Commit(pass.Label, pass.Weight);
         var count = store.Count;

@@ -33,9 +33,9 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private const int CheckInterval = 1024;
 
     private readonly double[] _classRows = new double[settings.ClassNames.Count];
+    private double[] _labelMeans = [];
+    private double[] _labelSquares = [];
     private double _weightSum;
-    private double _labelMean;
-    private double _labelSquares;
     private bool _weighted;
 
     /// <summary>Loads a training set.</summary>
@@ -46,11 +46,13 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     public (TrainingSet Set, TaskHead Head) Load(IDataView data, IDataView? validation, TaskHead? initialHead)
     {
         var column = RowReader.Find(data.Schema, "feature", settings.Columns.Feature);
-        var width = FeatureReader.Width(column);
-        var limit = Math.Max(1, settings.MemoryBudget / RowStore.BytesPerRow(width));
+        var label = RowReader.Find(data.Schema, "label", settings.Columns.Label);
+        var (width, labelWidth) = (VectorReader.Width(column), VectorReader.LabelWidth(label));
+        (_labelMeans, _labelSquares) = (new double[labelWidth], new double[labelWidth]);
+        var limit = Math.Max(1, settings.MemoryBudget / RowStore.BytesPerRow(width, labelWidth));
         var known = data.GetRowCount();
         var moments = new FeatureMoments(width);
-        var store = new RowStore(width, known <= limit ? known : null, limit);
+        var store = new RowStore(width, labelWidth, known <= limit ? known : null, limit);
         long rows = 0;
         bool[]? validationFlags = null;
 
@@ -86,7 +88,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
                 validationFlags = flags?.ToArray();
                 CheckClasses(rows);
 
-                var head = initialHead ?? MakeHead(rows);
+                var head = MakeHead(rows, SlotNames.Get(label), initialHead);
                 var shared = new RowTransform(head, RowWeights(rows), _weighted || settings.ClassWeights is not null);
                 var held = validation is null ? null : LoadValidation(validation, width, shared);
                 var hold = held is null && settings.Columns.Validation is null ? settings.ValidationFraction : 0;
@@ -105,15 +107,17 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private TrainingSet InMemory(
         RowStore store, FeatureStatistics statistics, string[]? slotNames, RowTransform transform, RowBlock? held, double hold, bool[]? flags)
     {
-        var labels = store.Labels.ToArray();
-        var isValidation = flags ?? ValidationSplit.Choose(labels, Math.Max(1, settings.ClassNames.Count), hold, settings.Seed);
-        var all = transform.Make(store.Weights, labels, store.TakeFeatures());
-        var train = Enumerable.Range(0, labels.Length).Where(i => !isValidation[i]).Select(i => (long)i).ToArray();
+        var rows = (int)store.Count;
+        var isValidation = flags ?? (settings.Task.IsClassification()
+            ? ValidationSplit.Choose(store.Labels, settings.ClassNames.Count, hold, settings.Seed)
+            : ValidationSplit.Choose(new float[rows], 1, hold, settings.Seed));
+        var all = transform.Make(store.Weights, store.Labels, store.TakeFeatures());
+        var train = Enumerable.Range(0, rows).Where(i => !isValidation[i]).Select(i => (long)i).ToArray();
         if (train.Length == 0)
             throw DataErrors.NoTrainingRows(settings.Columns.Validation!);
-        if (held is null && train.Length < labels.Length)
-            held = RowPool.Gather(all, [.. Enumerable.Range(0, labels.Length).Where(i => isValidation[i]).Select(i => (long)i)]);
-        log($"{labels.Length} rows of {statistics.Mean.Count} features are in memory, {held?.Rows ?? 0} held out for validation.");
+        if (held is null && train.Length < rows)
+            held = RowPool.Gather(all, [.. Enumerable.Range(0, rows).Where(i => isValidation[i]).Select(i => (long)i)]);
+        log($"{rows} rows of {statistics.Mean.Count} features are in memory, {held?.Rows ?? 0} held out for validation.");
         return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, new RowPool(all, train), null);
     }
 
@@ -128,7 +132,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
             hold = (double)room / rows;
         }
 
-        var source = new RowStream(data, settings, transform, width, hold, checkCancelled);
+        var source = new RowStream(data, settings, transform, width, _labelMeans.Length, hold, checkCancelled);
         if (held is null && (hold > 0 || settings.Columns.Validation is not null))
             held = source.ReadValidation(room, log);
         var training = settings.Columns.Validation is null && hold == 0 ? rows : source.CountTraining();
@@ -139,14 +143,14 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private RowBlock LoadValidation(IDataView validation, int width, RowTransform transform)
     {
         var columns = settings.Columns with { Validation = null };
-        var found = FeatureReader.Width(RowReader.Find(validation.Schema, "feature", columns.Feature));
+        var found = VectorReader.Width(RowReader.Find(validation.Schema, "feature", columns.Feature));
         if (found != width)
             throw DataErrors.WidthMismatch(columns.Feature, width, found);
-        using var store = new RowStore(width, validation.GetRowCount(), long.MaxValue);
+        using var store = new RowStore(width, _labelMeans.Length, validation.GetRowCount(), long.MaxValue);
         using var reader = new RowReader(validation, columns, settings.AcceptNonFinite);
         while (reader.Next(store.NextRow()))
         {
-            CheckClass(reader.Label);
+            CheckClass(reader.Label[0]);
             store.Commit(reader.Label, reader.Weight);
         }
 
@@ -156,34 +160,40 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         return transform.Make(store.Weights, store.Labels, store.TakeFeatures());
     }
 
-    private void Count(float label, float weight, long rows)
+    private void Count(ReadOnlySpan<float> label, float weight, long rows)
     {
         _weightSum += weight;
         _weighted |= weight != 1;
-        if (settings.Task != TaskKind.Regression)
+        if (settings.Task.IsClassification())
         {
-            CheckClass(label);
-            _classRows[(int)label] += weight;
+            CheckClass(label[0]);
+            _classRows[(int)label[0]] += weight;
             return;
         }
 
-        var difference = label - _labelMean;
-        _labelMean += difference / rows;
-        _labelSquares += difference * (label - _labelMean);
+        for (var k = 0; k < label.Length; k++)
+        {
+            var difference = label[k] - _labelMeans[k];
+            _labelMeans[k] += difference / rows;
+            _labelSquares[k] += difference * (label[k] - _labelMeans[k]);
+        }
     }
 
     private void CheckClass(float label)
     {
-        if (settings.Task != TaskKind.Regression && !(label >= 0 && label < _classRows.Length && label == MathF.Truncate(label)))
+        if (settings.Task.IsClassification() && !(label >= 0 && label < _classRows.Length && label == MathF.Truncate(label)))
             throw settings.Task == TaskKind.Binary ? DataErrors.NotBinary(settings.Columns.Label, label) : DataErrors.UnknownClass(settings.Columns.Label, label, _classRows.Length);
     }
 
-    private TaskHead MakeHead(long rows)
+    private TaskHead MakeHead(long rows, string[]? labelNames, TaskHead? initial)
     {
-        var deviation = Math.Sqrt(_labelSquares / rows);
+        if (initial is not null)
+            return initial is MultiOutputRegressionHead several ? several with { LabelNames = labelNames } : initial;
+        var scales = _labelSquares.Zip(_labelMeans, (squares, mean) => Math.Sqrt(squares / rows) is var deviation && deviation > 1e-9 * Math.Abs(mean) ? deviation : 1).ToArray();
         return settings.Task switch
         {
-            TaskKind.Regression => new RegressionHead { LabelMean = _labelMean, LabelScale = deviation > 1e-9 * Math.Abs(_labelMean) ? deviation : 1 },
+            TaskKind.Regression => new RegressionHead { LabelMean = _labelMeans[0], LabelScale = scales[0] },
+            TaskKind.MultiOutputRegression => new MultiOutputRegressionHead { LabelMeans = _labelMeans, LabelScales = scales, LabelNames = labelNames },
             TaskKind.Binary => new BinaryHead(),
             _ => new MulticlassHead { Classes = settings.ClassNames.Count },
         };
@@ -191,14 +201,14 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
 
     private void CheckClasses(long rows)
     {
-        if (settings.Task != TaskKind.Regression && _classRows.Count(r => r > 0) < 2)
+        if (settings.Task.IsClassification() && _classRows.Count(r => r > 0) < 2)
             throw DataErrors.OneClass(settings.Columns.Label, settings.ClassNames[Math.Max(0, Array.FindIndex(_classRows, r => r > 0))], rows);
     }
 
     /// <summary>What an example weight is multiplied by, for each class, so that the weights of all rows have mean 1.</summary>
     private float[] RowWeights(long rows)
     {
-        if (settings.Task == TaskKind.Regression)
+        if (!settings.Task.IsClassification())
             return [(float)(rows / _weightSum)];
         var byClass = settings.ClassWeights?.For(_classRows) ?? [.. _classRows.Select(_ => 1f)];
         var sum = byClass.Zip(_classRows, (w, r) => w * r).Sum();

@@ -6,8 +6,8 @@ namespace MlNetMlp.Data;
 internal static class ValidationSplit
 {
     /// <summary>Holds out the same share of every class; which rows of a class, the seed decides.</summary>
-    /// <param name="labels">Class indexes, or anything where there is one class (regression).</param>
-    /// <param name="classes">Number of classes.</param>
+    /// <param name="labels">The class index of each row; 0 for all where there are no classes.</param>
+    /// <param name="classes">Number of classes, at least 1.</param>
     /// <param name="fraction">Share of the rows to hold out.</param>
     /// <param name="seed">The seed.</param>
     /// <returns>For each row whether it is held out; at least one row of each class stays in training.</returns>
@@ -18,7 +18,7 @@ internal static class ValidationSplit
             return chosen;
         var byClass = new List<int>[classes];
         for (var row = 0; row < labels.Length; row++)
-            (byClass[classes == 1 ? 0 : (int)labels[row]] ??= []).Add(row);
+            (byClass[(int)labels[row]] ??= []).Add(row);
 
         for (var index = 0; index < classes; index++)
         {

@@ -19,7 +19,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     private readonly IHost _host;
     private readonly DataViewRowCursor _source;
     private readonly BlockScoring _scoring;
-    private readonly FeatureReader _reader;
+    private readonly VectorReader _reader;
     private readonly ValueGetter<DataViewRowId> _sourceId;
     private readonly PassedColumn?[] _passed;
     private readonly DataViewRow _output;
@@ -40,7 +40,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
         _host = host;
         _source = source;
         _scoring = scoring;
-        _reader = FeatureReader.Create(source, source.Schema[scoring.Feature.Index]);
+        _reader = VectorReader.Create(source, source.Schema[scoring.Feature.Index]);
         _sourceId = source.GetIdGetter();
         _mostRows = Math.Clamp(MostBlockFeatures / scoring.Network.Inputs, FirstBlockRows / BlockGrowth, MostBlockRows);
         _passed = new PassedColumn?[source.Schema.Count];

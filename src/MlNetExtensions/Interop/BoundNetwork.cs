@@ -15,7 +15,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         _model = model;
         InputRoleMappedSchema = schema;
         _feature = schema.Feature ?? throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
-        var width = FeatureReader.Width(_feature);
+        var width = VectorReader.Width(_feature);
         if (width != model.Network.Inputs)
             throw DataErrors.WidthMismatch(_feature.Name, model.Network.Inputs, width);
     }

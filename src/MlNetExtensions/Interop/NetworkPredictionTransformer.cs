@@ -11,10 +11,11 @@ namespace MlNetMlp.Interop;
 
 /// <summary>
 /// Adds a network's predictions to data: <c>Score</c>, and for classification <c>PredictedLabel</c> and <c>Probability</c>. It is ML.NET's own
-/// prediction transformer of the task (columns, annotations, threshold, file), except that data views are scored in blocks of rows.
+/// prediction transformer of the task (columns, annotations, threshold, file), except that data views are scored in blocks of rows. For
+/// multi-output regression, for which ML.NET has none, <c>Score</c> is a vector.
 /// </summary>
 /// <typeparam name="TModel">The model parameters.</typeparam>
-/// <remarks>One transformer serves any number of threads. It holds nothing that must be released: after <see cref="Dispose"/> it still works.</remarks>
+/// <remarks>One transformer serves any number of threads, and still works after <see cref="Dispose"/>.</remarks>
 public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredictionTransformer<TModel>, ISingleFeaturePredictionTransformer, IDisposable
     where TModel : NetworkModel
 {
@@ -71,10 +72,8 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
         ctx.SaveModel(Inner, NetworkPredictionTransformerLoader.InnerDirectory);
     }
 
-    /// <summary>Does nothing: others may share the model, and it is in managed memory.</summary>
-    public void Dispose()
-    {
-    }
+    /// <summary>Gives native memory back. Others may share the model, so it still works: whoever scores next has the memory taken again.</summary>
+    public void Dispose() => Model.Network.Release();
 }
 
 /// <summary>Loads a <see cref="NetworkPredictionTransformer{TModel}"/>. Not generic, since ML.NET cannot register generic classes.</summary>
@@ -100,6 +99,7 @@ internal static class NetworkPredictionTransformerLoader
             SingleFeaturePredictionTransformerBase<RegressionNetworkModel> regression => new NetworkPredictionTransformer<RegressionNetworkModel>(env, regression),
             SingleFeaturePredictionTransformerBase<BinaryNetworkModel> binary => new NetworkPredictionTransformer<BinaryNetworkModel>(env, binary),
             SingleFeaturePredictionTransformerBase<MulticlassNetworkModel> multiclass => new NetworkPredictionTransformer<MulticlassNetworkModel>(env, multiclass),
+            SingleFeaturePredictionTransformerBase<MultiOutputRegressionNetworkModel> several => new NetworkPredictionTransformer<MultiOutputRegressionNetworkModel>(env, several),
             _ => throw new Persistence.ModelFormatException($"The model file holds a network's predictions by a {inner.GetType().Name}, which is none of a network."),
         };
     }

@@ -32,7 +32,7 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         _method = method;
         _task = task;
         OptionRanges.Check(method.Options, method.Name);
-        if (task.Kind == TaskKind.Regression && method.Options.ClassWeights is not null)
+        if (!task.Kind.IsClassification() && method.Options.ClassWeights is not null)
             throw DataErrors.ClassWeightsOfRegression(method.Name);
 
         // Drawn here and not in a fit, so that every fit of one trainer gives the same model.
@@ -85,7 +85,7 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         CheckColumns(SchemaShape.Create(data.Schema));
         var classNames = _task.ClassNames(data.Schema[Options.LabelColumnName]);
         if ((validation ?? Options.ValidationData) is { } held)
-            CheckValidation(held.Schema, classNames);
+            CheckValidation(data.Schema, held.Schema);
         var initial = FindInitial();
 
         using var channel = _host.Start("Fit");
@@ -109,29 +109,26 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         var feature = Find(schema, "feature", Options.FeatureColumnName);
         if (feature.Kind == SchemaShape.Column.VectorKind.VariableVector)
             throw DataErrors.UnknownSize(feature.Name, feature.GetTypeString());
-        if (feature.Kind != SchemaShape.Column.VectorKind.Vector || feature.IsKey || !FeatureReader.IsNumber(feature.ItemType))
-            throw DataErrors.WrongType("feature", feature.Name, FeatureReader.Expected, feature.GetTypeString());
+        if (feature.Kind != SchemaShape.Column.VectorKind.Vector || feature.IsKey || !VectorReader.IsNumber(feature.ItemType))
+            throw DataErrors.WrongType("feature", feature.Name, VectorReader.Expected, feature.GetTypeString());
         var label = Find(schema, "label", Options.LabelColumnName);
-        if (label.Kind != SchemaShape.Column.VectorKind.Scalar || !_task.Accepts(label))
+        if (!_task.Accepts(label))
             throw DataErrors.WrongType("label", label.Name, _task.Labels, label.GetTypeString());
         CheckNumber(schema, "example weight", Options.ExampleWeightColumnName);
         CheckNumber(schema, "validation", Options.ValidationColumnName);
         return label;
     }
 
-    private void CheckValidation(DataViewSchema schema, IReadOnlyList<string> classNames)
+    private void CheckValidation(DataViewSchema schema, DataViewSchema held)
     {
-        CheckColumns(SchemaShape.Create(schema));
-
-        // A key is a number that means nothing without its column: the same number may stand for another class there.
-        if (_task.Kind == TaskKind.Multiclass && !_task.ClassNames(schema[Options.LabelColumnName]).SequenceEqual(classNames))
-            throw DataErrors.OtherClasses(Options.LabelColumnName);
+        CheckColumns(SchemaShape.Create(held));
+        _task.CheckValidation(schema[Options.LabelColumnName], held[Options.LabelColumnName]);
     }
 
     private static void CheckNumber(SchemaShape schema, string role, string? name)
     {
         if (name is not null && Find(schema, role, name) is var column
-            && (column.Kind != SchemaShape.Column.VectorKind.Scalar || column.IsKey || !FeatureReader.IsNumber(column.ItemType)))
+            && (column.Kind != SchemaShape.Column.VectorKind.Scalar || column.IsKey || !VectorReader.IsNumber(column.ItemType)))
         {
             throw DataErrors.WrongType(role, name, "a number or Boolean", column.GetTypeString());
         }

@@ -21,6 +21,11 @@ public static class NetworkTrainerCatalog
     public static NetworkTrainer<RegressionNetworkModel> CreateTrainer(this RegressionCatalog.RegressionTrainers catalog, INetworkMethod method) =>
         new(CatalogUtils.GetEnvironment(catalog), method, new RegressionAdapter());
 
+    /// <summary>Makes a trainer for regression of several numbers at once: its label and its score are vectors.</summary>
+    /// <inheritdoc cref="CreateTrainer(RegressionCatalog.RegressionTrainers, INetworkMethod)"/>
+    public static NetworkTrainer<MultiOutputRegressionNetworkModel> CreateMultiOutputTrainer(this RegressionCatalog.RegressionTrainers catalog, INetworkMethod method) =>
+        new(CatalogUtils.GetEnvironment(catalog), method, new MultiOutputRegressionAdapter());
+
     /// <summary>Makes a trainer for binary classification.</summary>
     /// <inheritdoc cref="CreateTrainer(RegressionCatalog.RegressionTrainers, INetworkMethod)"/>
     public static NetworkTrainer<BinaryNetworkModel> CreateTrainer(this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, INetworkMethod method) =>

@@ -12,6 +12,16 @@ internal abstract class RowScores
     /// <summary>One value for each output of the network.</summary>
     public abstract ReadOnlySpan<float> Current { get; }
 
+    /// <summary>Copies scores into a vector of a data view.</summary>
+    /// <param name="scores">The scores of a row.</param>
+    /// <param name="value">The vector.</param>
+    public static void Put(ReadOnlySpan<float> scores, ref VBuffer<float> value)
+    {
+        var editor = VBufferEditor.Create(ref value, scores.Length);
+        scores.CopyTo(editor.Values);
+        value = editor.Commit();
+    }
+
     /// <summary>Scores one row and refuses features and scores that are not finite.</summary>
     public static void Compute(TrainedNetwork network, float[] features, float[] scores, long row, string featureColumn)
     {
@@ -20,12 +30,16 @@ internal abstract class RowScores
         if (network.Score(features, scores) >= 0)
             throw DataErrors.NonFiniteScore(row);
     }
+
+    /// <summary>Makes a getter of all scores.</summary>
+    /// <returns>The getter.</returns>
+    public ValueGetter<VBuffer<float>> VectorGetter() => (ref VBuffer<float> value) => Put(Current, ref value);
 }
 
 /// <summary>Scores each row when it is first asked for, as a prediction engine does.</summary>
 internal sealed class ComputedScores(DataViewRow input, DataViewSchema.Column featureColumn, TrainedNetwork network) : RowScores
 {
-    private readonly FeatureReader _reader = FeatureReader.Create(input, featureColumn);
+    private readonly VectorReader _reader = VectorReader.Create(input, featureColumn);
     private readonly float[] _features = new float[network.Inputs];
     private readonly float[] _scores = new float[network.Outputs];
     private long _position = -1;

@@ -8,10 +8,8 @@ using MlNetMlp.Networks;
 
 namespace MlNetMlp.Interop;
 
-/// <summary>What differs between the tasks: the labels, the columns that come out, and ML.NET's own classes of the task.</summary>
-/// <typeparam name="TModel">The model parameters.</typeparam>
-internal abstract class TaskAdapter<TModel>
-    where TModel : NetworkModel
+/// <summary>What differs between the labels of the tasks.</summary>
+internal abstract class TaskAdapter
 {
     public abstract TaskKind Kind { get; }
 
@@ -20,8 +18,24 @@ internal abstract class TaskAdapter<TModel>
 
     public abstract bool Accepts(SchemaShape.Column label);
 
-    public abstract IReadOnlyList<string> ClassNames(DataViewSchema.Column label);
+    /// <summary>Names of the classes; none for regression.</summary>
+    /// <param name="label">A label that the task accepts.</param>
+    /// <returns>The names in the order of the classes.</returns>
+    public virtual IReadOnlyList<string> ClassNames(DataViewSchema.Column label) => [];
 
+    /// <summary>Checks that the labels of the validation data mean the same as those of the training data.</summary>
+    /// <param name="label">The label that is trained on.</param>
+    /// <param name="held">The label of the validation data.</param>
+    public virtual void CheckValidation(DataViewSchema.Column label, DataViewSchema.Column held)
+    {
+    }
+}
+
+/// <summary>What differs between the tasks: the labels, the columns that come out, and ML.NET's own classes of the task.</summary>
+/// <typeparam name="TModel">The model parameters.</typeparam>
+internal abstract class TaskAdapter<TModel> : TaskAdapter
+    where TModel : NetworkModel
+{
     public abstract IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label);
 
     public abstract SingleFeaturePredictionTransformerBase<TModel> CreateTransformer(
@@ -31,6 +45,8 @@ internal abstract class TaskAdapter<TModel>
         new(name, isVector ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.Scalar, type, isKey, new SchemaShape(annotations));
 
     protected static IEnumerable<SchemaShape.Column> Annotations(bool isNormalized = false) => AnnotationUtils.GetTrainerOutputAnnotation(isNormalized);
+
+    protected static bool IsScalar(SchemaShape.Column label) => label.Kind == SchemaShape.Column.VectorKind.Scalar;
 }
 
 internal sealed class RegressionAdapter : TaskAdapter<RegressionNetworkModel>
@@ -39,9 +55,7 @@ internal sealed class RegressionAdapter : TaskAdapter<RegressionNetworkModel>
 
     public override string Labels => "a number (best Single)";
 
-    public override bool Accepts(SchemaShape.Column label) => !label.IsKey && label.ItemType is NumberDataViewType;
-
-    public override IReadOnlyList<string> ClassNames(DataViewSchema.Column label) => [];
+    public override bool Accepts(SchemaShape.Column label) => IsScalar(label) && !label.IsKey && label.ItemType is NumberDataViewType;
 
     public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
         [Output(DefaultColumnNames.Score, NumberDataViewType.Single, Annotations())];
@@ -51,13 +65,42 @@ internal sealed class RegressionAdapter : TaskAdapter<RegressionNetworkModel>
         new RegressionPredictionTransformer<RegressionNetworkModel>(env, new(network), schema, feature);
 }
 
+internal sealed class MultiOutputRegressionAdapter : TaskAdapter<MultiOutputRegressionNetworkModel>
+{
+    public override TaskKind Kind => TaskKind.MultiOutputRegression;
+
+    public override string Labels => "a vector of numbers of known size (best Single), such as Transforms.Concatenate makes";
+
+    public override bool Accepts(SchemaShape.Column label) =>
+        label.Kind == SchemaShape.Column.VectorKind.Vector && !label.IsKey && label.ItemType is NumberDataViewType;
+
+    public override void CheckValidation(DataViewSchema.Column label, DataViewSchema.Column held)
+    {
+        if (VectorReader.LabelWidth(held) != VectorReader.LabelWidth(label))
+            throw DataErrors.LabelWidthMismatch(label.Name, VectorReader.LabelWidth(label), VectorReader.LabelWidth(held));
+    }
+
+    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
+    [
+        Output(
+            DefaultColumnNames.Score,
+            NumberDataViewType.Single,
+            label.Annotations.Where(annotation => annotation.Name == AnnotationUtils.Kinds.SlotNames).Concat(Annotations()),
+            isVector: true),
+    ];
+
+    public override SingleFeaturePredictionTransformerBase<MultiOutputRegressionNetworkModel> CreateTransformer(
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label) =>
+        new MultiOutputRegressionPredictionTransformer(env, new(network), schema, feature);
+}
+
 internal sealed class BinaryAdapter : TaskAdapter<BinaryNetworkModel>
 {
     public override TaskKind Kind => TaskKind.Binary;
 
     public override string Labels => "Boolean (or a number that is 0 or 1)";
 
-    public override bool Accepts(SchemaShape.Column label) => !label.IsKey && label.ItemType is BooleanDataViewType or NumberDataViewType;
+    public override bool Accepts(SchemaShape.Column label) => IsScalar(label) && !label.IsKey && label.ItemType is BooleanDataViewType or NumberDataViewType;
 
     public override IReadOnlyList<string> ClassNames(DataViewSchema.Column label) =>
         label.Type is BooleanDataViewType ? ["false", "true"] : ["0", "1"];
@@ -80,7 +123,7 @@ internal sealed class MulticlassAdapter : TaskAdapter<MulticlassNetworkModel>
 
     public override string Labels => "a key of known count (made with Transforms.Conversion.MapValueToKey)";
 
-    public override bool Accepts(SchemaShape.Column label) => label.IsKey;
+    public override bool Accepts(SchemaShape.Column label) => IsScalar(label) && label.IsKey;
 
     public override IReadOnlyList<string> ClassNames(DataViewSchema.Column label)
     {
@@ -95,6 +138,13 @@ internal sealed class MulticlassAdapter : TaskAdapter<MulticlassNetworkModel>
         }
 
         return [.. Enumerable.Range(1, count).Select(number => "key " + number.ToString(CultureInfo.InvariantCulture))];
+    }
+
+    // A key is a number that means nothing without its column: the same number may stand for another class there.
+    public override void CheckValidation(DataViewSchema.Column label, DataViewSchema.Column held)
+    {
+        if (!ClassNames(held).SequenceEqual(ClassNames(label)))
+            throw DataErrors.OtherClasses(label.Name);
     }
 
     public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>

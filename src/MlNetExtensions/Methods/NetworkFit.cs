@@ -45,7 +45,7 @@ internal sealed record NetworkFit(
         // Everything that is made below is released at the end: what lives on is in managed memory.
         using var scope = NewDisposeScope();
         using var start = initial?.CreateNetwork();
-        CheckInitial(initial);
+        CheckInitial(initial, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
         var (set, head) = loader.Load(data, validation, initial?.Head);
         using (set)
         using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve))
@@ -54,7 +54,7 @@ internal sealed record NetworkFit(
             return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
             {
                 MethodName = Method.Name,
-                OptionsJson = TrainedNetworkFile.Describe(options),
+                OptionsJson = options.ToJson(),
                 AcceptsMissingValues = Method.AcceptsMissingValues,
                 FeatureNames = set.SlotNames,
                 LearningCurve = run.Curve,
@@ -62,7 +62,7 @@ internal sealed record NetworkFit(
         }
     }
 
-    private void CheckInitial(TrainedNetwork? initial)
+    private void CheckInitial(TrainedNetwork? initial, int labelWidth)
     {
         if (initial is null)
             return;
@@ -70,13 +70,14 @@ internal sealed record NetworkFit(
         {
             (TaskKind.Regression, RegressionHead) or (TaskKind.Binary, BinaryHead) => true,
             (TaskKind.Multiclass, MulticlassHead head) => head.Classes == ClassNames.Count,
+            (TaskKind.MultiOutputRegression, MultiOutputRegressionHead head) => head.Outputs == labelWidth,
             _ => false,
         };
         if (!fits || initial.MethodName != Method.Name)
         {
             throw new InvalidOperationException(
                 $"The option 'InitialModel' holds a {initial.MethodName} for {initial.Head}, which a {Method.Name} for {Task}"
-                + $"{(ClassNames.Count > 0 ? $" of {ClassNames.Count} classes" : "")} cannot go on from.");
+                + $"{(ClassNames.Count > 0 ? $" of {ClassNames.Count} classes" : labelWidth > 1 ? $" of {labelWidth} outputs" : "")} cannot go on from.");
         }
     }
 

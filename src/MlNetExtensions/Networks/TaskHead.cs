@@ -17,6 +17,18 @@ public enum TaskKind
 
     /// <summary>One of several classes for each row.</summary>
     Multiclass,
+
+    /// <summary>Several numbers for each row.</summary>
+    MultiOutputRegression,
+}
+
+/// <summary>What tasks have in common.</summary>
+internal static class TaskKinds
+{
+    /// <summary>Whether the labels are classes.</summary>
+    /// <param name="task">The task.</param>
+    /// <returns>False where they are numbers.</returns>
+    public static bool IsClassification(this TaskKind task) => task is TaskKind.Binary or TaskKind.Multiclass;
 }
 
 /// <summary>
@@ -26,6 +38,7 @@ public enum TaskKind
 [JsonDerivedType(typeof(RegressionHead), "regression")]
 [JsonDerivedType(typeof(BinaryHead), "binary")]
 [JsonDerivedType(typeof(MulticlassHead), "multiclass")]
+[JsonDerivedType(typeof(MultiOutputRegressionHead), "multiOutputRegression")]
 public abstract record TaskHead
 {
     /// <summary>Number of raw outputs that the task needs.</summary>
@@ -38,7 +51,7 @@ public abstract record TaskHead
 
     /// <summary>Mean loss of a batch, to be minimised.</summary>
     /// <param name="outputs">Raw outputs [rows, outputs].</param>
-    /// <param name="labels">Labels [rows] as <see cref="Data.RowBlock.Labels"/> holds them.</param>
+    /// <param name="labels">Labels as <see cref="Data.RowBlock.Labels"/> holds them.</param>
     /// <param name="weights">Example weights [rows] of mean one, or null.</param>
     /// <param name="labelSmoothing">Share of the target spread evenly over the classes; regression ignores it.</param>
     /// <returns>A scalar.</returns>
@@ -53,7 +66,7 @@ public abstract record TaskHead
 
     /// <summary>Sums over rows what <see cref="MetricName"/> measures, so that blocks of rows can be added up.</summary>
     /// <param name="outputs">Raw outputs [rows, outputs].</param>
-    /// <param name="labels">Labels [rows].</param>
+    /// <param name="labels">Labels.</param>
     /// <returns>The sum over rows, in the unit of the loss.</returns>
     public abstract double MetricSum(Tensor outputs, Tensor labels);
 
@@ -68,14 +81,14 @@ public abstract record TaskHead
 
     /// <summary>Losses of the single rows.</summary>
     /// <param name="outputs">Raw outputs [rows, outputs].</param>
-    /// <param name="labels">Labels [rows].</param>
+    /// <param name="labels">Labels.</param>
     /// <param name="labelSmoothing">Share of the target spread evenly over the classes.</param>
     /// <returns>Losses [rows].</returns>
     protected abstract Tensor RowLosses(Tensor outputs, Tensor labels, double labelSmoothing);
 
     /// <summary>Mean of <see cref="RowLosses"/>, in fewer operations where there is a fused one.</summary>
     /// <param name="outputs">Raw outputs [rows, outputs].</param>
-    /// <param name="labels">Labels [rows].</param>
+    /// <param name="labels">Labels.</param>
     /// <param name="labelSmoothing">Share of the target spread evenly over the classes.</param>
     /// <returns>A scalar.</returns>
     protected abstract Tensor MeanLoss(Tensor outputs, Tensor labels, double labelSmoothing);

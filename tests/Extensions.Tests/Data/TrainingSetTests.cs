@@ -126,6 +126,42 @@ public class TrainingSetTests
         }
     }
 
+    [Theory]
+    [InlineData(long.MaxValue)]
+    [InlineData(3000L)]
+    public void LabelsOfSeveralColumnsStayWithTheirRows(long budget)
+    {
+        var rows = Rows.Make(500);
+        rows.ForEach(row => row.Features[0] = row.Number);
+        var view = Ml.Transforms.Concatenate("Targets", "Target", "Weight", "Target").Fit(Rows.View(Ml, rows)).Transform(Rows.View(Ml, rows));
+        var (set, head) = Load(view, 0.2, budget, task: TaskKind.MultiOutputRegression, label: "Targets");
+        using (set)
+        {
+            Assert.Equal(budget < 100_000, set.IsStreamed);
+            var several = Assert.IsType<MultiOutputRegressionHead>(head);
+            Assert.Equal(["Target", "Weight", "Target"], several.LabelNames);
+            double[] means = [rows.Average(row => (double)row.Target), rows.Average(row => (double)row.Weight)];
+            Assert.Equal([means[0], means[1], means[0]], several.LabelMeans, (a, b) => Math.Abs(a - b) < 1e-5);
+            var scale = Math.Sqrt(rows.Average(row => Math.Pow(row.Weight - means[1], 2)));
+            Assert.Equal(scale, several.LabelScales[1], 5);
+            foreach (var block in set.Batches(48, 1).Concat(set.Blocks(100)).Append(set.Validation!))
+            {
+                using (block)
+                {
+                    Assert.Equal([block.Rows, 3], block.Labels.shape);
+                    var labels = TensorMemory.Floats(block.Labels);
+                    var numbers = Numbers(block);
+                    for (var i = 0; i < numbers.Length; i++)
+                    {
+                        Assert.Equal((rows[numbers[i]].Target - means[0]) / several.LabelScales[0], labels[3 * i], 4);
+                        Assert.Equal((rows[numbers[i]].Weight - means[1]) / scale, labels[(3 * i) + 1], 4);
+                        Assert.Equal(labels[3 * i], labels[(3 * i) + 2]);
+                    }
+                }
+            }
+        }
+    }
+
     [Fact]
     public void AFarMeanCostsNoDigits()
     {
@@ -176,9 +212,10 @@ public class TrainingSetTests
     private static int[] Numbers(RowBlock block) =>
         [.. Enumerable.Range(0, (int)block.Rows).Select(i => (int)TensorMemory.Floats(block.Features)[i * Rows.Width])];
 
-    private static (TrainingSet Set, TaskHead Head) Load(IDataView view, double fraction, long budget = long.MaxValue, string? weight = null) =>
+    private static (TrainingSet Set, TaskHead Head) Load(
+        IDataView view, double fraction, long budget = long.MaxValue, string? weight = null, TaskKind task = TaskKind.Regression, string label = "Target") =>
         new TrainingSetLoader(
-            new LoadSettings(TaskKind.Regression, new ColumnNames("Features", "Target", weight, null), [], null, fraction, budget, false, 7), _ => { }, () => { })
+            new LoadSettings(task, new ColumnNames("Features", label, weight, null), [], null, fraction, budget, false, 7), _ => { }, () => { })
             .Load(view, null, null);
 
     private sealed class Typed<T>

@@ -77,6 +77,7 @@ public class BadInputTests
     {
         TaskKind.Regression => Ml.Regression.Trainers.CreateTrainer(new PlainMlp(options)),
         TaskKind.Binary => Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(options)),
+        TaskKind.MultiOutputRegression => Ml.Regression.Trainers.CreateMultiOutputTrainer(new PlainMlp(options)),
         _ => Ml.MulticlassClassification.Trainers.CreateTrainer(new PlainMlp(options)),
     };
 

@@ -97,6 +97,30 @@ public sealed class HostileModelTests : IDisposable
         Refused(ModelZip.Change(Good(), ModelZip.Weights, content => content[..(content.Length * percent / 100)]), "weights.safetensors: ");
     }
 
+    // ML.NET takes them as they are: another threshold, another column, and at some bits of a schema no end.
+    [Theory]
+    [InlineData(TaskKind.Binary)]
+    [InlineData(TaskKind.Multiclass)]
+    public void A_flipped_bit_in_what_MlNet_writes_around_a_network_is_refused(TaskKind task)
+    {
+        var file = ModelZip.Change(Good(task), "", content => content, CompressionLevel.NoCompression);
+        using var zip = new ZipArchive(new MemoryStream(file));
+        var entries = zip.Entries.Where(entry => entry.Name is "Schema" || entry.FullName.Contains("Inner", StringComparison.Ordinal)).ToArray();
+        Assert.Contains(entries, entry => entry.Name == "Schema");
+        Assert.Contains(entries, entry => entry.Name == "TrainSchema");
+        foreach (var entry in entries)
+        {
+            var start = file.AsSpan().IndexOf(Encoding.UTF8.GetBytes(entry.FullName)) + entry.FullName.Length;
+            for (var i = 0; i < entry.Length; i += 7)
+            {
+                byte[] damaged = [.. file];
+                damaged[start + i] ^= 0x10;
+                var e = Innermost(Assert.ThrowsAny<Exception>(() => ModelZip.Load(damaged)));
+                AssertSensible(e, $"byte {i} of {entry.FullName}");
+            }
+        }
+    }
+
     [Fact]
     public void A_missing_entry_is_named()
     {
@@ -201,6 +225,21 @@ public sealed class HostileModelTests : IDisposable
     [MemberData(nameof(Members))]
     public void A_value_that_cannot_be_is_refused(string member, string json, string message) =>
         Refused(ModelZip.ChangeJson(Good(), root => Set(root, member, JsonNode.Parse(json))), message);
+
+    [Theory]
+    [InlineData("{\"$type\":\"regression\",\"labelMean\":0,\"labelScale\":1}", "but its task needs 1")]
+    [InlineData("{\"$type\":\"multiclass\",\"classes\":3}", "the task is MulticlassHead, but the model is one for MultiOutputRegressionHead")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[],\"labelScales\":[]}", "'LabelMeans' must be one finite number or more")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2],\"labelScales\":[1,2]}", "the network has 3 outputs, but its task needs 2")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,1e999],\"labelScales\":[1,2,3]}", "'LabelMeans' must be one finite number or more")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2]}", "'LabelScales' must be 3 finite numbers")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2,0]}", "'LabelScales' must be 3 finite numbers")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":null}", "network.json: ")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3]}", "labelScales")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2,3],\"labelNames\":[\"a\"]}", "'LabelNames' must be 3 names")]
+    [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2,3],\"labelNames\":[\"a\",null,\"c\"]}", "'LabelNames' must be 3 names")]
+    public void A_head_of_several_outputs_that_cannot_be_is_refused(string json, string message) =>
+        Refused(ModelZip.ChangeJson(Good(TaskKind.MultiOutputRegression), root => Set(root, "head", JsonNode.Parse(json))), message);
 
     [Fact]
     public void Wild_sizes_are_refused_before_memory_is_taken()

@@ -171,7 +171,7 @@ public class ModelPersistenceTests
             .SelectMany(attribute => (IReadOnlyCollection<CustomAttributeTypedArgument>)attribute.ConstructorArguments[^1].Value!)
             .Select(name => (string)name.Value!)
             .ToArray();
-        Assert.Equal(4, names.Length);
+        Assert.Equal(6, names.Length);
         Assert.All(names, name => Assert.InRange(name.Length, 1, 24));
         Assert.All(names, name => Assert.StartsWith("MlNetMlp", name, StringComparison.Ordinal));
 
@@ -181,7 +181,7 @@ public class ModelPersistenceTests
             .OfType<MethodInfo>()
             .Select(method => method.Invoke(null, null)!)
             .ToArray();
-        Assert.Equal(4, versions.Length);
+        Assert.Equal(6, versions.Length);
 
         // ML.NET keeps the eight characters of a signature as one number, and a shorter one has zeros at the end.
         Assert.All(versions, version => Assert.NotEqual(0UL, (ulong)version.GetType().GetField("ModelSignature")!.GetValue(version)! >> 56));
@@ -231,6 +231,34 @@ public class ModelPersistenceTests
         Bits.Equal(expected, Fitted.Scores(model));
         Bits.Equal(expected, Fitted.Scores(copy));
         Bits.Equal(expected, Fitted.Scores(ModelZip.Load(ModelZip.Save(model))));
+    }
+
+    [Fact]
+    public void A_disposed_model_holds_no_native_memory()
+    {
+        var model = Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(Fitted.Options(TaskKind.Binary, isDense: false))).Fit(Fitted.Data);
+        var before = TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        for (var i = 0; i < 3; i++)
+        {
+            Fitted.Scores(model);
+            Assert.True(TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount > before);
+            model.Dispose();
+            Assert.Equal(before, TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+        }
+    }
+
+    [Fact]
+    public void A_model_may_be_disposed_while_others_score_with_it()
+    {
+        var model = Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(Fitted.Options(TaskKind.Binary, isDense: false))).Fit(Fitted.Data);
+        var expected = Fitted.Scores(model);
+        Parallel.For(0, 40, i =>
+        {
+            if (i % 2 == 0)
+                model.Dispose();
+            else
+                Bits.Equal(expected, Fitted.Scores(model));
+        });
     }
 
     private static string Flat(string json) => System.Text.Json.Nodes.JsonNode.Parse(json)!.ToJsonString();

@@ -36,7 +36,7 @@ public static class Fitted
 
     public static PlainMlp.Options Options(TaskKind task, bool isDense = true) => new()
     {
-        LabelColumnName = task switch { TaskKind.Regression => "Target", TaskKind.Binary => "Flag", _ => "Key" },
+        LabelColumnName = task switch { TaskKind.Regression => "Target", TaskKind.Binary => "Flag", TaskKind.Multiclass => "Key", _ => "Targets" },
         Seed = 1,
         Epochs = 3,
         Hidden = 8,
@@ -53,6 +53,8 @@ public static class Fitted
         {
             TaskKind.Regression => start.Append(Ml.Regression.Trainers.CreateTrainer(method)),
             TaskKind.Binary => start.Append(Ml.BinaryClassification.Trainers.CreateTrainer(method)),
+            TaskKind.MultiOutputRegression => start.Append(Ml.Transforms.Concatenate("Targets", "Target", "Weight", "Number2"))
+                .Append(Ml.Regression.Trainers.CreateMultiOutputTrainer(method)),
             _ => start.Append(Ml.Transforms.Conversion.MapValueToKey("Key", "Kind"))
                 .Append(Ml.MulticlassClassification.Trainers.CreateTrainer(method))
                 .Append(Ml.Transforms.Conversion.MapKeyToValue("Answer", "PredictedLabel")),

@@ -1,0 +1,34 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using MlNetMlp.Methods;
+
+namespace MlNetMlp.Interop;
+
+/// <summary>A network whose score is a vector.</summary>
+public abstract class VectorNetworkModel : NetworkModel, IPredictorProducing<VBuffer<float>>, IValueMapper
+{
+    private protected VectorNetworkModel(TrainedNetwork network)
+        : base(network)
+    {
+    }
+
+    DataViewType IValueMapper.InputType => new VectorDataViewType(NumberDataViewType.Single, Network.Inputs);
+
+    DataViewType IValueMapper.OutputType => ScoreType;
+
+    private protected VectorDataViewType ScoreType => new(NumberDataViewType.Single, Network.Outputs);
+
+    internal override Delegate CreateGetter(int column, RowScores scores) => scores.VectorGetter();
+
+    ValueMapper<TSource, TDestination> IValueMapper.GetMapper<TSource, TDestination>()
+    {
+        var (features, scores) = MapperBuffers<TSource>();
+        return (ValueMapper<TSource, TDestination>)(Delegate)(ValueMapper<VBuffer<float>, VBuffer<float>>)(
+            (in VBuffer<float> source, ref VBuffer<float> destination) =>
+            {
+                ScoreOne(source, features, scores);
+                RowScores.Put(scores, ref destination);
+            });
+    }
+}
