@@ -86,6 +86,21 @@ public sealed class TrainedNetwork
         return bad < 0 ? -1 : bad / Outputs;
     }
 
+    /// <summary>The same model with another network for the same features and task.</summary>
+    /// <param name="definition">The record that rebuilds the network.</param>
+    /// <param name="weights">Its weights.</param>
+    /// <param name="learningCurve">The losses of the part of the training that is left.</param>
+    /// <returns>The other model; this one stays as it is.</returns>
+    /// <exception cref="ModelFormatException">The weights are not those of such a network, or not finite.</exception>
+    public TrainedNetwork WithNetwork(NetworkDefinition definition, WeightSet weights, LearningCurve learningCurve) => new(definition, weights, Head)
+    {
+        MethodName = MethodName,
+        OptionsJson = OptionsJson,
+        AcceptsMissingValues = AcceptsMissingValues,
+        FeatureNames = FeatureNames,
+        LearningCurve = learningCurve,
+    };
+
     /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
     internal void Release() => (_scorer as NativeScorer)?.Release();
 
