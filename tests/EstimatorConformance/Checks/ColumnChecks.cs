@@ -71,7 +71,12 @@ internal static class ColumnChecks
     public static void NewColumnsSayWhatTheyAre(Trial trial)
     {
         var schema = trial.Model.Transform(trial.OtherData).Schema;
-        var expected = trial.Task == EstimatorTask.Regression ? "Regression" : $"{trial.Task}Classification";
+        var expected = trial.Task switch
+        {
+            EstimatorTask.Regression => "Regression",
+            EstimatorTask.MultiOutput => "MultiOutputRegression",
+            _ => $"{trial.Task}Classification",
+        };
         foreach (var column in schema.Skip(trial.OtherData.Schema.Count))
         {
             var (task, value) = (Text(column, "ScoreColumnKind"), Text(column, "ScoreValueKind"));
@@ -81,13 +86,17 @@ internal static class ColumnChecks
 
         if (trial.Task == EstimatorTask.Binary)
             Assert.True(schema["Probability"].IsNormalized(), "Probability is not marked as normalized");
-        if (trial.Task != EstimatorTask.Multiclass)
-            return;
+        if (trial.Task is EstimatorTask.Multiclass or EstimatorTask.MultiOutput)
+            Assert.Equal(trial.Task == EstimatorTask.Multiclass ? Samples.Kinds : ["Number", "Opposite"], Names((ref VBuffer<ReadOnlyMemory<char>> names) => schema["Score"].GetSlotNames(ref names)));
+        if (trial.Task == EstimatorTask.Multiclass)
+            Assert.Equal(Samples.Kinds, Names((ref VBuffer<ReadOnlyMemory<char>> names) => schema["PredictedLabel"].GetKeyValues(ref names)));
+    }
+
+    private static IEnumerable<string> Names(ValueGetter<VBuffer<ReadOnlyMemory<char>>> read)
+    {
         VBuffer<ReadOnlyMemory<char>> names = default;
-        schema["Score"].GetSlotNames(ref names);
-        Assert.Equal(Samples.Kinds, names.DenseValues().Select(name => name.ToString()));
-        schema["PredictedLabel"].GetKeyValues(ref names);
-        Assert.Equal(Samples.Kinds, names.DenseValues().Select(name => name.ToString()));
+        read(ref names);
+        return names.DenseValues().Select(name => name.ToString());
     }
 
     private static IEnumerable<(string What, IEstimator<ITransformer> Change, string[] Parts)> WrongFeatures(MLContext ml) =>
@@ -104,12 +113,20 @@ internal static class ColumnChecks
 
     private static IEnumerable<(string What, IEstimator<ITransformer> Change, string[] Parts)> WrongLabels(Trial trial)
     {
-        var right = trial.Task switch { EstimatorTask.Regression => "Single", EstimatorTask.Binary => "Boolean", _ => "key" };
+        var right = trial.Task switch
+        {
+            EstimatorTask.Regression => "Single",
+            EstimatorTask.MultiOutput => "vector",
+            EstimatorTask.Binary => "Boolean",
+            _ => "key",
+        };
         return
         [
             ("no label", trial.Ml.Transforms.DropColumns("Label"), [Label]),
             ("a text as label", trial.Ml.Transforms.CopyColumns("Label", "Text"), [Label, right, "String"]),
-            ("a vector as label", trial.Ml.Transforms.CopyColumns("Label", "Features"), [Label, right, "Vector"]),
+            trial.Task == EstimatorTask.MultiOutput
+                ? ("a single number as label", trial.Ml.Transforms.CopyColumns("Label", "Number"), [Label, right, "Single"])
+                : ("a vector as label", trial.Ml.Transforms.CopyColumns("Label", "Features"), [Label, right, "Vector"]),
         ];
     }
 

@@ -101,8 +101,8 @@ internal static class EquivalenceChecks
     private static void NumbersAgree(Trial trial)
     {
         var isBinary = trial.Task == EstimatorTask.Binary;
-        var rows = trial.Rows.Select(row => row.With(r => r.Id = !isBinary ? (int)MathF.Round(r.Number) : r.Flag ? 1 : 0).With(r => r.Number = r.Id)).ToArray();
-        var real = Trial.Changed(trial.View(rows), trial.Ml.Transforms.CopyColumns("Label", "Number"));
+        var rows = trial.Rows.Select(row => row.With(r => r.Number = !isBinary ? MathF.Round(r.Number) : r.Flag ? 1 : 0)).ToArray();
+        var real = isBinary ? Trial.Changed(trial.View(rows), trial.Ml.Transforms.CopyColumns("Label", "Number")) : trial.View(rows);
         if (isBinary && Trial.Catch(() => trial.Trainer().GetOutputSchema(Trial.Shape(real.Schema))) is { } error)
         {
             // Numbers are no Booleans, and nobody has to take them for such.
@@ -112,7 +112,7 @@ internal static class EquivalenceChecks
 
         var expected = trial.Score(trial.Fit(trial.View(rows)));
         trial.Score(trial.Fit(real)).ShouldBe(expected, "with labels of type Single");
-        var whole = Trial.Changed(real, trial.Ml.Transforms.CopyColumns("Label", "Id"));
+        var whole = Trial.Changed(real, trial.Ml.Transforms.Conversion.ConvertType("Label", outputKind: DataKind.Int32));
         trial.Score(trial.Fit(whole)).ShouldBe(expected, "with labels of type Int32");
         var exact = Trial.Changed(real, trial.Ml.Transforms.Conversion.ConvertType("Label", outputKind: DataKind.Double));
         trial.Score(trial.Fit(exact)).ShouldBe(expected, "with labels of type Double");
