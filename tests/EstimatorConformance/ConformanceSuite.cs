@@ -81,6 +81,24 @@ public sealed class ConformanceSuite
         Assert.False(isKnown && error is null, $"This check is known to fail ({reason}), but passes: remove it from the known failures.");
     }
 
+    /// <summary>
+    /// Writes the model file of each estimator that has a repository, with scores beside, to <c>[repository]/tests/Releases/[version]</c>. Later
+    /// versions have to load it and give these scores.
+    /// </summary>
+    /// <param name="version">The version that is about to be released.</param>
+    /// <returns>The files.</returns>
+    public IReadOnlyList<string> WriteReleases(string version)
+    {
+        var files = new List<string>();
+        foreach (var subject in Subjects.Where(subject => subject.HasRepository))
+        {
+            files.Add(Path.Combine(subject.Profile.Repository!, "tests", "Releases", version, $"{subject.Name}.{subject.Task}.zip"));
+            Checks.FileChecks.WriteRelease(new Trial(subject), files[^1]);
+        }
+
+        return files;
+    }
+
     /// <summary>What came of a check in this run.</summary>
     /// <param name="subject">The estimator.</param>
     /// <param name="check">The check.</param>

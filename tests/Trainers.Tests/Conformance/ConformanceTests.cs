@@ -20,3 +20,27 @@ public sealed class ConformanceTests : IClassFixture<ConformanceTests.Table>
         public void Dispose() => ConformanceTable.WriteRun(Suite, Repository.At("artifacts", "conformance.md"));
     }
 }
+
+/// <summary>What is done once before a release: its models are kept, so that every later version can be held to them.</summary>
+public sealed class ReleaseTests
+{
+    private const string Version = "MLNETMLP_WRITE_RELEASE";
+
+    [ReleaseFact]
+    public void Write_the_models_of_a_release()
+    {
+        var files = ConformanceTests.Suite.WriteReleases(Environment.GetEnvironmentVariable(Version)!);
+
+        Assert.NotEmpty(files);
+        Assert.All(files, file => Assert.True(File.Exists(file)));
+    }
+
+    private sealed class ReleaseFactAttribute : FactAttribute
+    {
+        public ReleaseFactAttribute()
+        {
+            if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Version)))
+                Skip = $"Set {Version} to the version whose models are to be written to tests/Releases.";
+        }
+    }
+}
