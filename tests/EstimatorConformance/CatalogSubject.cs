@@ -19,11 +19,8 @@ public sealed class CatalogSubject : Subject
     /// <inheritdoc/>
     public override Assembly Assembly => _withOptions.DeclaringType!.Assembly;
 
-    /// <summary>The overload that takes columns and the few options that matter most.</summary>
-    public MethodInfo ShortOverload => _short;
-
-    /// <summary>The overload that takes options.</summary>
-    public MethodInfo OptionsOverload => _withOptions;
+    /// <inheritdoc/>
+    public override IReadOnlyList<MethodInfo> CatalogMethods => [_short, _withOptions];
 
     /// <summary>Finds all estimators that public extension methods of an assembly make.</summary>
     /// <param name="assembly">The assembly.</param>

@@ -22,11 +22,16 @@ public sealed class CheckAttribute(int number, string promise) : Attribute
 
     /// <summary>Whether the check takes seconds: a run that must be short does it for a part of the estimators in turn.</summary>
     public bool IsSlow { get; init; }
+
+    /// <summary>Whether the check touches what all threads of a process share, the console for one: no other check runs meanwhile.</summary>
+    public bool IsExclusive { get; init; }
 }
 
 /// <summary>A check of the suite.</summary>
 public sealed class Check
 {
+    private static readonly ReaderWriterLockSlim Process = new();
+
     private readonly MethodInfo _method;
     private readonly CheckAttribute _attribute;
 
@@ -63,5 +68,18 @@ public sealed class Check
     /// <summary>Runs the check.</summary>
     /// <param name="subject">The estimator.</param>
     /// <exception cref="Xunit.Sdk.XunitException">The promise is not kept.</exception>
-    public void Run(Subject subject) => _method.Invoke(null, BindingFlags.DoNotWrapExceptions, null, [new Trial(subject)], null);
+    public void Run(Subject subject)
+    {
+        Action enter = _attribute.IsExclusive ? Process.EnterWriteLock : Process.EnterReadLock;
+        Action leave = _attribute.IsExclusive ? Process.ExitWriteLock : Process.ExitReadLock;
+        enter();
+        try
+        {
+            _method.Invoke(null, BindingFlags.DoNotWrapExceptions, null, [new Trial(subject)], null);
+        }
+        finally
+        {
+            leave();
+        }
+    }
 }

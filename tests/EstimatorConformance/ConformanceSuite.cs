@@ -49,16 +49,16 @@ public sealed class ConformanceSuite
 
     /// <summary>The suite over all estimators that catalog methods of an assembly make.</summary>
     /// <param name="trainers">The assembly of the catalog methods.</param>
-    /// <param name="profiles">The assembly in which the methods' <see cref="ConformanceProfile"/> classes are.</param>
+    /// <param name="profiles">The assembly in which the methods' <see cref="ConformanceProfile"/> classes are public.</param>
     /// <returns>The suite.</returns>
     public static ConformanceSuite Of(Assembly trainers, Assembly profiles) => new(CatalogSubject.Find(trainers, Profiles(profiles)));
 
-    /// <summary>The profiles of an assembly.</summary>
+    /// <summary>The profiles of an assembly: its public classes of that kind.</summary>
     /// <param name="assembly">The assembly.</param>
     /// <returns>The profiles.</returns>
     public static IReadOnlyCollection<ConformanceProfile> Profiles(Assembly assembly) =>
     [
-        .. assembly.GetTypes().Where(type => !type.IsAbstract && typeof(ConformanceProfile).IsAssignableFrom(type))
+        .. assembly.GetExportedTypes().Where(type => !type.IsAbstract && typeof(ConformanceProfile).IsAssignableFrom(type))
             .Select(type => (ConformanceProfile)Activator.CreateInstance(type)!),
     ];
 
@@ -79,6 +79,24 @@ public sealed class ConformanceSuite
         if (outcome == Outcome.Failed)
             System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error!);
         Assert.False(isKnown && error is null, $"This check is known to fail ({reason}), but passes: remove it from the known failures.");
+    }
+
+    /// <summary>
+    /// Writes the model file of each estimator that has a repository, with scores beside, to <c>[repository]/tests/Releases/[version]</c>. Later
+    /// versions have to load it and give these scores.
+    /// </summary>
+    /// <param name="version">The version that is about to be released.</param>
+    /// <returns>The files.</returns>
+    public IReadOnlyList<string> WriteReleases(string version)
+    {
+        var files = new List<string>();
+        foreach (var subject in Subjects.Where(subject => subject.HasRepository))
+        {
+            files.Add(Path.Combine(subject.Profile.Repository!, "tests", "Releases", version, $"{subject.Name}.{subject.Task}.zip"));
+            Checks.FileChecks.WriteRelease(new Trial(subject), files[^1]);
+        }
+
+        return files;
     }
 
     /// <summary>What came of a check in this run.</summary>

@@ -36,6 +36,18 @@ public static class ConformanceTable
         return text.ToString();
     }
 
+    /// <summary>Writes what came of a run, with the seconds that it took.</summary>
+    /// <param name="suite">The suite.</param>
+    /// <param name="path">The file; its folder is made where there is none.</param>
+    public static void WriteRun(ConformanceSuite suite, string path)
+    {
+        var text = new StringBuilder(Write(suite, suite.OutcomeOf)).Append("\n| estimator | seconds | of these in slow checks |\n| --- | ---: | ---: |\n");
+        foreach (var subject in suite.Subjects)
+            text.Append(CultureInfo.InvariantCulture, $"| {subject} | {suite.SecondsOf(subject):F1} | {suite.SecondsOf(subject, slowOnly: true):F1} |\n");
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        File.WriteAllText(path, text.ToString());
+    }
+
     private static string Short(EstimatorTask task) => task switch { EstimatorTask.Regression => "R", EstimatorTask.Binary => "B", _ => "M" };
 
     private static string Symbol(Outcome outcome) => outcome switch

@@ -9,14 +9,15 @@ internal static class Engine
     /// <summary>The scores of each row.</summary>
     public static float[][] Scores(Trial trial, ITransformer model, IEnumerable<SampleRow> rows)
     {
-        var schema = Samples.Schema(trial.Traits.FeatureCount);
+        // An engine disposes its model unless it is told that others use it too.
+        var options = new PredictionEngineOptions { InputSchemaDefinition = Samples.Schema(trial.Traits.FeatureCount), OwnsTransformer = false };
         if (trial.Task == EstimatorTask.Multiclass)
         {
-            using var engine = trial.Ml.Model.CreatePredictionEngine<SampleRow, Vector>(model, inputSchemaDefinition: schema);
+            using var engine = trial.Ml.Model.CreatePredictionEngine<SampleRow, Vector>(model, options);
             return [.. rows.Select(row => engine.Predict(row).Score.ToArray())];
         }
 
-        using var single = trial.Ml.Model.CreatePredictionEngine<SampleRow, Scalar>(model, inputSchemaDefinition: schema);
+        using var single = trial.Ml.Model.CreatePredictionEngine<SampleRow, Scalar>(model, options);
         return [.. rows.Select(row => new[] { single.Predict(row).Score })];
     }
 

@@ -1,49 +1,80 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
 using Microsoft.ML;
 
 namespace MlNetMlp.Conformance;
 
-/// <summary>Scores models in a process that no trainer has touched; all models of a run share it.</summary>
-internal static class FreshProcess
+/// <summary>What came of loading a model file and scoring rows with it.</summary>
+/// <param name="Scores">The scores as <see cref="Program.Scores"/> gives them; null where there are none.</param>
+/// <param name="Error">Name of the innermost exception's type, or what else happened; null where rows were scored.</param>
+/// <param name="Message">Message of the exception that a user looks at: the first that is not about reflection.</param>
+/// <param name="AllocatedBytes">Memory that was asked for in all.</param>
+internal sealed record Answer(string? Scores, string? Error, string Message, long AllocatedBytes)
 {
-    private static readonly ConcurrentDictionary<string, Process> Running = new();
+    /// <summary>Whether the file was refused; errors of the code itself, rather than of the file, mean that nothing was checked.</summary>
+    public bool IsRefusal => Error is not (null or FreshProcess.Died or nameof(NullReferenceException) or nameof(IndexOutOfRangeException)
+        or nameof(OutOfMemoryException) or nameof(OverflowException) or nameof(ArithmeticException) or nameof(InvalidCastException));
+}
 
-    /// <summary>Scores rows with a model file.</summary>
+/// <summary>
+/// Scores rows with model files in a process that no trainer has touched, and that may die of a damaged file or run in circles. All models of
+/// a run share it.
+/// </summary>
+internal sealed class FreshProcess : IDisposable
+{
+    /// <summary>The error of a process that ended, or was ended because it took too long.</summary>
+    public const string Died = "the process crashed or had to be stopped";
+
+    private static readonly Dictionary<string, Process> Running = [];
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("conformance").FullName;
+    private readonly string _dependencies;
+
+    /// <summary>Writes the rows to score.</summary>
     /// <param name="trial">The trial whose test project has all assemblies beside it that a user of the model would have.</param>
-    /// <param name="model">The file.</param>
-    /// <param name="data">The rows.</param>
-    /// <returns>What <see cref="Program.Scores"/> gives there, or the error.</returns>
-    public static string Score(Trial trial, byte[] model, IDataView data)
+    public FreshProcess(Trial trial)
     {
-        var folder = Directory.CreateTempSubdirectory("conformance").FullName;
-        try
+        // The assemblies that a test project runs on are written down beside it; a profile lives in that project.
+        var tests = trial.Subject.Profile.GetType().Assembly;
+        var assembly = tests == typeof(FreshProcess).Assembly ? trial.Subject.Assembly : tests;
+        _dependencies = Path.Combine(AppContext.BaseDirectory, assembly.GetName().Name!);
+        using var stream = File.Create(DataPath);
+        trial.Ml.Data.SaveAsBinary(trial.OtherData, stream);
+    }
+
+    private string DataPath => Path.Combine(_folder, "rows.idv");
+
+    /// <summary>Scores the trial's other rows with a model file.</summary>
+    /// <param name="model">The file.</param>
+    /// <param name="seconds">Time after which the process is stopped; its own start comes on top.</param>
+    /// <returns>What came of it.</returns>
+    public Answer Score(byte[] model, int seconds = 60)
+    {
+        var path = Path.Combine(_folder, "model.zip");
+        File.WriteAllBytes(path, model);
+        lock (Running)
         {
-            var (modelPath, dataPath) = (Path.Combine(folder, "model.zip"), Path.Combine(folder, "rows.idv"));
-            File.WriteAllBytes(modelPath, model);
-            using (var stream = File.Create(dataPath))
-                trial.Ml.Data.SaveAsBinary(data, stream);
-            var process = Running.GetOrAdd(DependenciesOf(trial.Subject), Start);
-            lock (process)
+            if (!Running.TryGetValue(_dependencies, out var process) || process.HasExited)
+                Running[_dependencies] = process = Start(_dependencies);
+            process.StandardInput.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{path}\t{DataPath}\t{seconds}"));
+            process.StandardInput.Flush();
+            while (process.StandardOutput.ReadLine() is { } line)
             {
-                process.StandardInput.WriteLine($"{modelPath}\t{dataPath}");
-                process.StandardInput.Flush();
-                return process.StandardOutput.ReadLine() ?? "error: the process ended";
+                // Native code may write to the same stream.
+                if (line.StartsWith('{'))
+                    return JsonSerializer.Deserialize<Answer>(line)!;
             }
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
+
+            process.WaitForExit();
+            process.Dispose();
+            Running.Remove(_dependencies);
+            return new(null, Died, "", 0);
         }
     }
 
-    // The assemblies that a test project runs on are written down beside it; a profile lives in that project.
-    private static string DependenciesOf(Subject subject)
-    {
-        var tests = subject.Profile.GetType().Assembly;
-        var assembly = tests == typeof(FreshProcess).Assembly ? subject.Assembly : tests;
-        return Path.Combine(AppContext.BaseDirectory, assembly.GetName().Name!);
-    }
+    /// <summary>Deletes the files; the process goes on for others.</summary>
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private static Process Start(string dependencies)
     {

@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using System.Reflection;
 
 namespace MlNetMlp.Conformance;
@@ -20,6 +21,20 @@ public static class OptionValues
     /// <param name="name">Name of the option.</param>
     /// <returns>Whether.</returns>
     public static bool Has(Type type, string name) => Members(type).Any(member => member.Name == name);
+
+    /// <summary>Whether values of a type are options themselves: classes some of whose members have declared ranges.</summary>
+    /// <param name="type">The type.</param>
+    /// <returns>Whether.</returns>
+    public static bool HasOptions(Type type) => type.IsClass && Members(type).Any(member => member.IsDefined(typeof(ValidationAttribute)));
+
+    /// <summary>A value that an option could have whose default is null.</summary>
+    /// <param name="member">The option.</param>
+    /// <returns>The value, or null where its type cannot be made of nothing.</returns>
+    public static object? Example(MemberInfo member)
+    {
+        var type = member is PropertyInfo property ? property.PropertyType : ((FieldInfo)member).FieldType;
+        return type is { IsClass: true, IsAbstract: false } && HasOptions(type) && type.GetConstructor([]) is { } make ? make.Invoke(null) : null;
+    }
 
     /// <summary>The value of an option.</summary>
     /// <param name="options">The options.</param>

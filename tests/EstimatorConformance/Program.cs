@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using System.Globalization;
+using System.Reflection;
+using System.Text.Json;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 
 namespace MlNetMlp.Conformance;
 
@@ -14,37 +16,51 @@ internal static class Program
     {
         if (arguments is not ["serve"])
         {
-            Console.Error.WriteLine("This is a library of checks; as a program it only serves its own check of saved models.");
+            Console.Error.WriteLine("This is a library of checks; as a program it only serves its own checks of saved models.");
             return 1;
         }
 
-        while (Console.ReadLine() is { } request && request.Split('\t') is [var model, var data])
-            Console.WriteLine(Answer(model, data));
+        // Whatever else may be written goes elsewhere.
+        var answers = Console.Out;
+        Console.SetOut(Console.Error);
+        while (Console.ReadLine() is { } request && request.Split('\t') is [var model, var data, var seconds])
+        {
+            // What a damaged file sends round in circles, no thread of the same process can end.
+            using var watchdog = new Timer(_ => Process.GetCurrentProcess().Kill(), null, TimeSpan.FromSeconds(int.Parse(seconds, CultureInfo.InvariantCulture)), Timeout.InfiniteTimeSpan);
+            answers.WriteLine(JsonSerializer.Serialize(Reply(model, data)));
+        }
+
         return 0;
     }
 
-    private static string Answer(string modelPath, string dataPath)
+    private static Answer Reply(string modelPath, string dataPath)
     {
+        var before = GC.GetTotalAllocatedBytes(precise: true);
         try
         {
             var ml = new MLContext();
             var model = ml.Model.Load(modelPath, out _);
-            return Scores(model.Transform(ml.Data.LoadFromBinary(dataPath)));
+            return new(Scores(model.Transform(ml.Data.LoadFromBinary(dataPath))), null, "", Allocated());
         }
 #pragma warning disable CA1031 // Whatever happens is the answer.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            return "error " + e.ToString().ReplaceLineEndings(" ");
+            // ML.NET calls loaders by reflection, one inside the other.
+            var told = e;
+            while (told is TargetInvocationException { InnerException: { } inner })
+                told = inner;
+            return new(null, told.GetBaseException().GetType().Name, told.Message, Allocated());
         }
+
+        long Allocated() => GC.GetTotalAllocatedBytes(precise: true) - before;
     }
 
-    /// <summary>The scores of rows as hexadecimal digits: equal where every bit is.</summary>
+    /// <summary>The scores of rows as hexadecimal digits, equal where every bit is, and the predicted labels.</summary>
     public static string Scores(IDataView scored)
     {
-        var scores = scored.Schema["Score"].Type is VectorDataViewType
-            ? scored.GetColumn<VBuffer<float>>("Score").SelectMany(row => row.DenseValues())
-            : scored.GetColumn<float>("Score");
-        return "scores " + string.Join(' ', scores.Select(score => BitConverter.SingleToUInt32Bits(score).ToString("x8", CultureInfo.InvariantCulture)));
+        var rows = ScoredRows.Read(scored);
+        var scores = rows.Scores.SelectMany(row => row).Select(score => BitConverter.SingleToUInt32Bits(score).ToString("x8", CultureInfo.InvariantCulture));
+        return string.Join(' ', scores.Concat(rows.Predicted ?? []));
     }
 }

@@ -79,10 +79,19 @@ public static class Samples
     /// <param name="task">The task.</param>
     /// <param name="rows">The rows.</param>
     /// <param name="features">Number of features of a row.</param>
+    /// <param name="isNamed">Whether the features have names: f0, f1 and so on.</param>
     /// <returns>The data.</returns>
-    public static IDataView View(MLContext ml, EstimatorTask task, IEnumerable<SampleRow> rows, int features)
+    public static IDataView View(MLContext ml, EstimatorTask task, IEnumerable<SampleRow> rows, int features, bool isNamed = false)
     {
-        var view = ml.Data.LoadFromEnumerable(rows, Schema(features));
+        var schema = Schema(features);
+        if (isNamed)
+        {
+            var names = Enumerable.Range(0, features).Select(i => $"f{i}".AsMemory()).ToArray();
+            schema[nameof(SampleRow.Features)].AddAnnotation(
+                "SlotNames", new VBuffer<ReadOnlyMemory<char>>(features, names), new VectorDataViewType(TextDataViewType.Instance, features));
+        }
+
+        var view = ml.Data.LoadFromEnumerable(rows, schema);
         return task switch
         {
             EstimatorTask.Regression => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Number)).Fit(view).Transform(view),

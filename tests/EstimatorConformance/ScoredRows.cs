@@ -36,6 +36,38 @@ public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string
         return new(scores, probability, predicted);
     }
 
+    /// <summary>Reads scores by several cursors, each on a thread of its own.</summary>
+    /// <param name="scored">The rows, with their numbers.</param>
+    /// <param name="cursors">How many cursors to ask for.</param>
+    /// <returns>The scores of each row, in the order of their numbers.</returns>
+    public static float[][] ReadInParallel(IDataView scored, int cursors)
+    {
+        var (score, id) = (scored.Schema["Score"], scored.Schema[nameof(SampleRow.Id)]);
+        var reading = scored.GetRowCursorSet([score, id], cursors).Select(cursor => Task.Factory.StartNew(() => ReadAll(cursor), TaskCreationOptions.LongRunning));
+        return [.. Task.WhenAll([.. reading]).Result.SelectMany(rows => rows).OrderBy(row => row.Id).Select(row => row.Scores)];
+
+        List<(int Id, float[] Scores)> ReadAll(DataViewRowCursor cursor)
+        {
+            var rows = new List<(int, float[])>();
+            using (cursor)
+            {
+                var number = cursor.GetGetter<int>(id);
+                var one = score.Type is VectorDataViewType ? null : cursor.GetGetter<float>(score);
+                var several = score.Type is VectorDataViewType ? cursor.GetGetter<VBuffer<float>>(score) : null;
+                while (cursor.MoveNext())
+                {
+                    var (n, value, vector) = (0, 0f, default(VBuffer<float>));
+                    number(ref n);
+                    one?.Invoke(ref value);
+                    several?.Invoke(ref vector);
+                    rows.Add((n, several is null ? [value] : vector.DenseValues().ToArray()));
+                }
+            }
+
+            return rows;
+        }
+    }
+
     /// <summary>Fails unless other scores are the same to the bit.</summary>
     /// <param name="other">The other scores.</param>
     /// <param name="what">What is compared, for the message.</param>

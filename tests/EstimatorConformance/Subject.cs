@@ -36,6 +36,9 @@ public abstract class Subject
     /// <summary>The assembly that the method comes from.</summary>
     public virtual System.Reflection.Assembly Assembly => OptionsType.Assembly;
 
+    /// <summary>The catalog methods that make the estimator; none where it is made in another way.</summary>
+    public virtual IReadOnlyList<System.Reflection.MethodInfo> CatalogMethods => [];
+
     /// <summary>A model that is trained once on <see cref="Trial.Rows"/>, for all checks that only look at it.</summary>
     public ITransformer Model => _model.Value;
 

@@ -2,11 +2,13 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Data;
 using MlNetMlp.Tabular;
+using MlNetMlp.Tests.Support;
 using MlNetMlp.Training;
 
 namespace MlNetMlp.Tests;
 
 /// <summary>The examples of the README, as a reader would run them: each test holds the text, and the text must be in the README.</summary>
+[Collection(nameof(CurrentFolder))]
 public sealed class ReadmeTests : IDisposable
 {
     private const string Data = "samples/Quickstart/data/diabetes.csv";
@@ -18,7 +20,7 @@ public sealed class ReadmeTests : IDisposable
     {
         var copy = Path.Combine(_folder, Data);
         Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
-        File.Copy(Path.Combine(Root(), Data), copy);
+        File.Copy(Repository.At(Data), copy);
         Environment.CurrentDirectory = _folder;
     }
 
@@ -67,8 +69,8 @@ public sealed class ReadmeTests : IDisposable
     [Fact]
     public void TheReadmeHoldsTheseExamples()
     {
-        var readme = File.ReadAllText(Path.Combine(Root(), "README.md")).ReplaceLineEndings("\n");
-        var source = File.ReadAllText(Path.Combine(Root(), "tests/Trainers.Tests/ReadmeTests.cs")).ReplaceLineEndings("\n");
+        var readme = Repository.Read("README.md");
+        var source = Repository.Read("tests/Trainers.Tests/ReadmeTests.cs");
         var examples = source.Split("        // <readme>\n").Skip(1).Select(part => part.Split("        // </readme>\n")[0]).ToArray();
 
         Assert.Equal(2, examples.Length);
@@ -83,13 +85,5 @@ public sealed class ReadmeTests : IDisposable
     {
         Environment.CurrentDirectory = _before;
         Directory.Delete(_folder, recursive: true);
-    }
-
-    private static string Root()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "MlNetMlp.sln")))
-            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The repository's root was not found.");
-        return folder;
     }
 }

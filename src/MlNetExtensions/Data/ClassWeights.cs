@@ -1,10 +1,15 @@
+using System.Text.Json.Serialization;
+
 namespace MlNetMlp.Data;
 
 /// <summary>How much a row of each class counts in training, beside its example weight.</summary>
 public sealed record ClassWeights
 {
+    [JsonConstructor]
     private ClassWeights(IReadOnlyList<float>? values)
     {
+        if (values is not null)
+            Check(values);
         Values = values;
     }
 
@@ -21,12 +26,7 @@ public sealed record ClassWeights
     public static ClassWeights Of(params float[] weights)
     {
         ArgumentNullException.ThrowIfNull(weights);
-        var bad = Array.FindIndex(weights, w => !float.IsFinite(w) || w < 0);
-        if (bad >= 0)
-            throw new ArgumentOutOfRangeException(nameof(weights), $"The weight of class {bad} must be a finite number of at least 0, but was {weights[bad]}.");
-        return weights.Any(w => w > 0)
-            ? new([.. weights])
-            : throw new ArgumentOutOfRangeException(nameof(weights), "At least one class weight must be greater than 0.");
+        return new([.. weights]);
     }
 
     /// <inheritdoc/>
@@ -50,5 +50,17 @@ public sealed record ClassWeights
         return Values.Count == rows.Count
             ? [.. Values]
             : throw DataErrors.ClassWeightCount(rows.Count, Values.Count);
+    }
+
+    private static void Check(IReadOnlyList<float> weights)
+    {
+        for (var i = 0; i < weights.Count; i++)
+        {
+            if (!float.IsFinite(weights[i]) || weights[i] < 0)
+                throw new ArgumentOutOfRangeException(nameof(weights), $"The weight of class {i} must be a finite number of at least 0, but was {weights[i]}.");
+        }
+
+        if (!weights.Any(weight => weight > 0))
+            throw new ArgumentOutOfRangeException(nameof(weights), "At least one class weight must be greater than 0.");
     }
 }

@@ -15,7 +15,7 @@ namespace MlNetMlp.Interop;
 /// multi-output regression, for which ML.NET has none, <c>Score</c> is a vector.
 /// </summary>
 /// <typeparam name="TModel">The model parameters.</typeparam>
-/// <remarks>One transformer serves any number of threads. It holds nothing that must be released: after <see cref="Dispose"/> it still works.</remarks>
+/// <remarks>One transformer serves any number of threads, and still works after <see cref="Dispose"/>.</remarks>
 public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredictionTransformer<TModel>, ISingleFeaturePredictionTransformer, IDisposable
     where TModel : NetworkModel
 {
@@ -61,10 +61,8 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
         ctx.SaveModel(Inner, NetworkPredictionTransformerLoader.InnerDirectory);
     }
 
-    /// <summary>Does nothing: others may share the model, and it is in managed memory.</summary>
-    public void Dispose()
-    {
-    }
+    /// <summary>Gives native memory back. Others may share the model, so it still works: whoever scores next has the memory taken again.</summary>
+    public void Dispose() => Model.Network.Release();
 }
 
 /// <summary>Loads a <see cref="NetworkPredictionTransformer{TModel}"/>. Not generic, since ML.NET cannot register generic classes.</summary>

@@ -9,15 +9,18 @@ public abstract record GradientTrainedOptions : NetworkOptions
     /// <summary>The optimiser; <see cref="OptimizerKind.AdamW"/> by default.</summary>
     public OptimizerKind Optimizer { get; init; } = OptimizerKind.AdamW;
 
-    /// <summary>Step length at the full rate of the schedule, greater than 0. With <see cref="OptimizerKind.Lion"/> take a 3 to 10 times smaller one.</summary>
+    /// <summary>
+    /// Step length at the full rate of the schedule, greater than 0 and at most 1,000; 0.001 by default. With <see cref="OptimizerKind.Lion"/>
+    /// take a 3 to 10 times smaller one.
+    /// </summary>
     [Range(0, 1e3, MinimumIsExclusive = true)]
     public double LearningRate { get; init; } = 1e-3;
 
-    /// <summary>Momentum of <see cref="OptimizerKind.Sgd"/>, in [0, 1).</summary>
+    /// <summary>Momentum of <see cref="OptimizerKind.Sgd"/>, in [0, 1); 0.9 by default.</summary>
     [Range(0, 1, MaximumIsExclusive = true)]
     public double Momentum { get; init; } = 0.9;
 
-    /// <summary>Weight decay on matrices (not on biases and gains), at least 0.</summary>
+    /// <summary>Weight decay on matrices (not on biases and gains), in [0, 1,000]; 0 by default.</summary>
     [Range(0, 1e3)]
     public double WeightDecay { get; init; }
 
@@ -25,32 +28,35 @@ public abstract record GradientTrainedOptions : NetworkOptions
     [Required]
     public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.Constant();
 
-    /// <summary>Most passes over the rows, at least 1; with <see cref="OptimizerKind.Lbfgs"/> most iterations.</summary>
+    /// <summary>Most passes over the rows, in [1, 1,000,000]; 100 by default. With <see cref="OptimizerKind.Lbfgs"/> most iterations.</summary>
     [Range(1, 1_000_000)]
     public int Epochs { get; init; } = 100;
 
-    /// <summary>Rows of a batch; 0 (the default) chooses by the number of rows.</summary>
+    /// <summary>Rows of a batch, at most 2^24; 0 (the default) chooses by the number of rows.</summary>
     [Range(0, 1 << 24)]
     public int BatchSize { get; init; }
 
-    /// <summary>Rows that go through the network at once: larger batches are split and their gradients added up; 0 (the default): whole batches.</summary>
+    /// <summary>
+    /// Rows that go through the network at once, at most 2^24: larger batches are split and their gradients added up; 0 (the default): whole
+    /// batches.
+    /// </summary>
     [Range(0, 1 << 24)]
     public int MicroBatchSize { get; init; }
 
-    /// <summary>Greatest 2-norm of the gradient, above which it is scaled down; 0 for no limit.</summary>
+    /// <summary>Greatest 2-norm of the gradient, above which it is scaled down; 0 (the default) for no limit.</summary>
     [Range(0, double.MaxValue)]
     public double GradientClipNorm { get; init; }
 
     /// <summary>Noise added to the gradient; null (the default) for none.</summary>
     public GradientNoise? GradientNoise { get; init; }
 
-    /// <summary>Share of the target spread evenly over the classes, in [0, 0.9]; regression ignores it.</summary>
+    /// <summary>Share of the target spread evenly over the classes, in [0, 0.9]; 0 by default. Regression ignores it.</summary>
     [Range(0, 0.9)]
     public double LabelSmoothing { get; init; }
 
     /// <summary>
-    /// Epochs without a new least validation loss after which training stops, 0 for never. Whenever rows are held out, the weights of the
-    /// best epoch are kept.
+    /// Epochs without a new least validation loss after which training stops, in [0, 1,000,000], 0 for never; 20 by default. Whenever rows
+    /// are held out, the weights of the best epoch are kept.
     /// </summary>
     [Range(0, 1_000_000)]
     public int Patience { get; init; } = 20;

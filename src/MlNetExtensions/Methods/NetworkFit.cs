@@ -54,7 +54,7 @@ internal sealed record NetworkFit(
             return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
             {
                 MethodName = Method.Name,
-                OptionsJson = TrainedNetworkFile.Describe(options),
+                OptionsJson = options.ToJson(),
                 AcceptsMissingValues = Method.AcceptsMissingValues,
                 FeatureNames = set.SlotNames,
                 LearningCurve = run.Curve,

@@ -109,6 +109,9 @@ public sealed class TrainedNetwork
         };
     }
 
+    /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
+    internal void Release() => (_scorer as NativeScorer)?.Release();
+
     /// <summary>Builds the network on a device, with the trained weights and in evaluation mode.</summary>
     /// <returns>The network; the caller owns it.</returns>
     public Network CreateNetwork()

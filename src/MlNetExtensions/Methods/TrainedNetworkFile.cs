@@ -28,18 +28,7 @@ internal static class TrainedNetworkFile
     private static readonly SearchValues<char> NoAssembly = SearchValues.Create("/\\,=:\0");
     private static readonly SearchValues<char> NoType = SearchValues.Create("[]*&,\0");
 
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
-    {
-        WriteIndented = true,
-        MaxDepth = 32,
-        AllowDuplicateProperties = false,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        NumberHandling = JsonNumberHandling.Strict,
-        RespectNullableAnnotations = true,
-        RespectRequiredConstructorParameters = true,
-        PropertyNameCaseInsensitive = false,
-        Converters = { new JsonStringEnumConverter(allowIntegerValues: false) },
-    };
+    private static readonly JsonSerializerOptions Json = StrictJson.Settings;
 
     private sealed record Header
     {
@@ -68,9 +57,6 @@ internal static class TrainedNetworkFile
 
         public required string Type { get; init; }
     }
-
-    /// <summary>The options as JSON, without those that only live in a process.</summary>
-    public static string Describe(NetworkOptions options) => JsonSerializer.Serialize(options, options.GetType(), Json);
 
     public static byte[] WriteHeader(TrainedNetwork network)
     {

@@ -6,11 +6,16 @@ using static TorchSharp.torch;
 
 namespace MlNetMlp.Networks;
 
-/// <summary>Scores rows with libtorch, for networks that are more than dense layers. The network is built at the first row.</summary>
+/// <summary>
+/// Scores rows with libtorch, for networks that are more than dense layers. The network is built at the first row, and again at the first one
+/// after a release.
+/// </summary>
 internal sealed class NativeScorer(NetworkDefinition definition, WeightSet weights) : IRowScorer
 {
     private readonly Lock _gate = new();
     private Network? _network;
+    private int _users;
+    private bool _isReleased;
 
     public int Inputs => definition.Inputs;
 
@@ -18,34 +23,74 @@ internal sealed class NativeScorer(NetworkDefinition definition, WeightSet weigh
 
     public void Score(ReadOnlySpan<float> rows, Span<float> scores)
     {
-        var network = _network ?? Build();
+        var network = Enter();
+        try
+        {
+            // The caller's cursors are the parallel ones; on small batches several threads of torch's own are slower than one.
+            using var threads = TorchThreads.Limit(1);
+            using var inference = inference_mode();
+            using var scope = NewDisposeScope();
+            var input = empty(rows.Length / Inputs, Inputs);
+            rows.CopyTo(TensorMemory.Floats(input));
+            var output = network.call(input).contiguous();
+            if (output.numel() != scores.Length)
+                throw new InvalidOperationException($"{definition} promises {Outputs} values for a row, but its network puts out {output.numel() * Inputs / rows.Length}.");
+            TensorMemory.Floats(output).CopyTo(scores);
+        }
+        finally
+        {
+            Leave();
+        }
+    }
 
-        // The caller's cursors are the parallel ones; on small batches several threads of torch's own are slower than one.
-        using var threads = TorchThreads.Limit(1);
-        using var inference = inference_mode();
-        using var scope = NewDisposeScope();
-        var input = empty(rows.Length / Inputs, Inputs);
-        rows.CopyTo(TensorMemory.Floats(input));
-        var output = network.call(input).contiguous();
-        TensorMemory.Floats(output).CopyTo(scores);
+    /// <summary>Gives native memory back as soon as no row is being scored.</summary>
+    public void Release()
+    {
+        lock (_gate)
+        {
+            _isReleased = true;
+            DisposeIfIdle();
+        }
+    }
+
+    private Network Enter()
+    {
+        lock (_gate)
+        {
+            _network ??= Build();
+            _isReleased = false;
+            _users++;
+            return _network;
+        }
+    }
+
+    private void Leave()
+    {
+        lock (_gate)
+        {
+            _users--;
+            DisposeIfIdle();
+        }
+    }
+
+    private void DisposeIfIdle()
+    {
+        if (!_isReleased || _users > 0)
+            return;
+        _network?.Dispose();
+        _network = null;
     }
 
     private Network Build()
     {
-        lock (_gate)
-        {
-            if (_network is not null)
-                return _network;
-            LibTorch.Load();
-            var network = definition.Build(CPU);
-            network.WriteWeights(weights);
-            network.eval();
+        LibTorch.Load();
+        var network = definition.Build(CPU);
+        network.WriteWeights(weights);
+        network.eval();
 
-            // A caller's dispose scope must not take the weights with it.
-            foreach (var tensor in network.parameters().Concat(network.buffers()))
-                tensor.DetachFromDisposeScope();
-            Volatile.Write(ref _network, network);
-            return network;
-        }
+        // A caller's dispose scope must not take the weights with it.
+        foreach (var tensor in network.parameters().Concat(network.buffers()))
+            tensor.DetachFromDisposeScope();
+        return network;
     }
 }

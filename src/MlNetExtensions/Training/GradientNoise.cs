@@ -23,7 +23,7 @@ public enum GradientNoiseSchedule
 /// </remarks>
 public sealed record GradientNoise
 {
-    /// <summary>η, the variance at the first step, at least 0; 0 turns annealed noise off. The paper tries 0.01, 0.3 and 1.</summary>
+    /// <summary>η, the variance at the first step, at least 0, 0 for no annealed noise; 0.3 by default. The paper tries 0.01, 0.3 and 1.</summary>
     [Range(0.0, double.MaxValue)]
     public double Eta { get; init; } = 0.3;
 
@@ -31,7 +31,7 @@ public sealed record GradientNoise
     [Range(0.0, 2.0)]
     public double Gamma { get; init; } = 0.55;
 
-    /// <summary>Whether the noise falls over the steps or stays; it falls by default.</summary>
+    /// <summary>Whether the noise falls over the steps or stays; <see cref="GradientNoiseSchedule.Annealed"/> by default.</summary>
     [EnumDataType(typeof(GradientNoiseSchedule))]
     public GradientNoiseSchedule Schedule { get; init; } = GradientNoiseSchedule.Annealed;
 
@@ -39,7 +39,7 @@ public sealed record GradientNoise
     [Range(0.0, double.MaxValue)]
     public double StandardDeviation { get; init; } = 1e-3;
 
-    /// <summary>The seed of the noise's own generator, at least 0; by default it follows from the trainer's seed.</summary>
+    /// <summary>The seed of the noise's own generator, at least 0; null (the default): it follows from the trainer's seed.</summary>
     [Range(0, long.MaxValue)]
     public long? Seed { get; init; }
 

@@ -174,7 +174,7 @@ namespace MlNetMlp.Tabular
             public int ExpansionFactor { get; init; } = 2;
 
             /// <summary>
-            /// How the layers are connected; inverted bottlenecks by default. The standard MLP, the paper's baseline, does not learn when it
+            /// How the layers are connected; <see cref="ScaledMlpArchitecture.InvertedBottleneck"/> by default. The standard MLP, the paper's baseline, does not learn when it
             /// is deep.
             /// </summary>
             public ScaledMlpArchitecture Architecture { get; init; } = ScaledMlpArchitecture.InvertedBottleneck;

@@ -4,13 +4,16 @@ using Microsoft.ML.Data;
 namespace MlNetMlp.Conformance.Tests.Mocks;
 
 /// <summary>A trainer that keeps all promises but for what is changed here.</summary>
-internal sealed class Faulty(EstimatorTask task) : Subject(Right(task).Name, task, Right(task).Profile)
+internal sealed class Faulty(EstimatorTask task, ConformanceProfile? profile = null) : Subject(Right(task).Name, task, profile ?? Right(task).Profile)
 {
     private static readonly IReadOnlyList<CatalogSubject> Subjects =
         CatalogSubject.Find(typeof(Faulty).Assembly, ConformanceSuite.Profiles(typeof(Faulty).Assembly));
 
     /// <summary>Changes what the trainer is made from.</summary>
     public Func<object, object> Options { get; init; } = options => options;
+
+    /// <summary>Makes other options to begin with.</summary>
+    public Func<object>? Defaults { get; init; }
 
     /// <summary>Makes another trainer than the right one.</summary>
     public Func<MLContext, IEstimator<ITransformer>, IEstimator<ITransformer>> Trainer { get; init; } = (_, trainer) => trainer;
@@ -28,6 +31,8 @@ internal sealed class Faulty(EstimatorTask task) : Subject(Right(task).Name, tas
 
     /// <summary>The trainer that keeps all promises.</summary>
     public static CatalogSubject Right(EstimatorTask task) => Subjects.Single(subject => subject.Task == task);
+
+    public override object DefaultOptions() => Defaults?.Invoke() ?? base.DefaultOptions();
 
     public override IEstimator<ITransformer> Create(MLContext ml, object options) => Wrap(ml, Right(Task).Create(ml, Options(options)));
 

@@ -102,6 +102,30 @@ public sealed class HostileModelTests : IDisposable
         Refused(ModelZip.Change(Good(), ModelZip.Weights, content => content[..(content.Length * percent / 100)]), "weights.safetensors: ");
     }
 
+    // ML.NET takes them as they are: another threshold, another column, and at some bits of a schema no end.
+    [Theory]
+    [InlineData(TaskKind.Binary)]
+    [InlineData(TaskKind.Multiclass)]
+    public void A_flipped_bit_in_what_MlNet_writes_around_a_network_is_refused(TaskKind task)
+    {
+        var file = ModelZip.Change(Good(task), "", content => content, CompressionLevel.NoCompression);
+        using var zip = new ZipArchive(new MemoryStream(file));
+        var entries = zip.Entries.Where(entry => entry.Name is "Schema" || entry.FullName.Contains("Inner", StringComparison.Ordinal)).ToArray();
+        Assert.Contains(entries, entry => entry.Name == "Schema");
+        Assert.Contains(entries, entry => entry.Name == "TrainSchema");
+        foreach (var entry in entries)
+        {
+            var start = file.AsSpan().IndexOf(Encoding.UTF8.GetBytes(entry.FullName)) + entry.FullName.Length;
+            for (var i = 0; i < entry.Length; i += 7)
+            {
+                byte[] damaged = [.. file];
+                damaged[start + i] ^= 0x10;
+                var e = Innermost(Assert.ThrowsAny<Exception>(() => ModelZip.Load(damaged)));
+                AssertSensible(e, $"byte {i} of {entry.FullName}");
+            }
+        }
+    }
+
     [Fact]
     public void A_missing_entry_is_named()
     {

@@ -233,6 +233,34 @@ public class ModelPersistenceTests
         Bits.Equal(expected, Fitted.Scores(ModelZip.Load(ModelZip.Save(model))));
     }
 
+    [Fact]
+    public void A_disposed_model_holds_no_native_memory()
+    {
+        var model = Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(Fitted.Options(TaskKind.Binary, isDense: false))).Fit(Fitted.Data);
+        var before = TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        for (var i = 0; i < 3; i++)
+        {
+            Fitted.Scores(model);
+            Assert.True(TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount > before);
+            model.Dispose();
+            Assert.Equal(before, TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+        }
+    }
+
+    [Fact]
+    public void A_model_may_be_disposed_while_others_score_with_it()
+    {
+        var model = Ml.BinaryClassification.Trainers.CreateTrainer(new PlainMlp(Fitted.Options(TaskKind.Binary, isDense: false))).Fit(Fitted.Data);
+        var expected = Fitted.Scores(model);
+        Parallel.For(0, 40, i =>
+        {
+            if (i % 2 == 0)
+                model.Dispose();
+            else
+                Bits.Equal(expected, Fitted.Scores(model));
+        });
+    }
+
     private static string Flat(string json) => System.Text.Json.Nodes.JsonNode.Parse(json)!.ToJsonString();
 
     private static void AssertStored(byte[] file, bool isStored)

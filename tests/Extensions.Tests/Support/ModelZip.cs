@@ -28,7 +28,7 @@ public static class ModelZip
     }
 
     /// <summary>The file with every entry of a name changed; null from the change leaves the entry out.</summary>
-    public static byte[] Change(byte[] file, string fileName, Func<byte[], byte[]?> change)
+    public static byte[] Change(byte[] file, string fileName, Func<byte[], byte[]?> change, CompressionLevel level = CompressionLevel.Fastest)
     {
         var copy = new MemoryStream();
         using (var from = new ZipArchive(new MemoryStream(file)))
@@ -39,7 +39,7 @@ public static class ModelZip
                 var content = entry.Name == fileName ? change(Content(entry)) : Content(entry);
                 if (content is null)
                     continue;
-                using var stream = to.CreateEntry(entry.FullName, CompressionLevel.Fastest).Open();
+                using var stream = to.CreateEntry(entry.FullName, level).Open();
                 stream.Write(content);
             }
         }

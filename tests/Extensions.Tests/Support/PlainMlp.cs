@@ -16,14 +16,18 @@ public sealed class PlainMlp(PlainMlp.Options options) : INetworkMethod
 {
     public sealed record Options : GradientTrainedOptions
     {
+        /// <summary>Hidden units, in [1, 100,000]; 16 by default.</summary>
         [Range(1, 100_000)]
         public int Hidden { get; init; } = 16;
 
-        /// <summary>Whether the network can be scored by managed code.</summary>
+        /// <summary>Whether the network can be scored by managed code; true by default.</summary>
         public bool IsDense { get; init; } = true;
 
+        /// <summary>The loss of a batch; null (the default) for the task's own.</summary>
+        [JsonIgnore]
         public BatchLoss? Loss { get; init; }
 
+        /// <summary>Whether features may be NaN; false by default.</summary>
         public bool AcceptsMissing { get; init; }
     }
 

@@ -1,10 +1,11 @@
 using MlNetMlp.Conformance;
 using MlNetMlp.Tabular;
+using MlNetMlp.Tests.Support;
 
 namespace MlNetMlp.Tests.Tabular;
 
 /// <summary>What the conformance suite has to know of <see cref="ScaledMlp"/>.</summary>
-public sealed class ScaledMlpProfile() : ConformanceProfile(nameof(ScaledMlp))
+public sealed class ScaledMlpProfile() : HouseProfile(nameof(ScaledMlp))
 {
     public override Traits Traits { get; } = new() { Weights = WeightSemantics.Statistical, IsClassOrderExact = false };
 
