@@ -46,7 +46,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
         _passed = new PassedColumn?[source.Schema.Count];
         foreach (var column in scoring.Passed)
             _passed[column.Index] = PassedColumn.Create(source, source.Schema[column.Index]);
-        _row = new ScoredRow(this, scoring.Scorer.InputSchema, scoring.Feature.Index);
+        _row = new ScoredRow(this, source.Schema, scoring.Feature.Index);
         _output = scoring.Scorer.GetRow(_row, scoring.Computed);
     }
 
@@ -62,13 +62,13 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     public ReadOnlySpan<float> Scores => _scores.AsSpan(_index * _scoring.Network.Outputs, _scoring.Network.Outputs);
 
     public override bool IsColumnActive(DataViewSchema.Column column) =>
-        _scoring.Places.SourceIndex(column) is { } index ? _passed[index] is not null : _scoring.Computed.Any(c => c.Index == column.Index);
+        _scoring.SourceOf[column.Index] is { } source ? _passed[source.Index] is not null : _scoring.Computed.Any(c => c.Index == column.Index);
 
     public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
     {
         if (!IsColumnActive(column))
             throw new InvalidOperationException($"Column '{column.Name}' was not asked for when the cursor was made.");
-        return _scoring.Places.SourceIndex(column) is { } index ? _passed[index]!.GetGetter<TValue>(this) : _output.GetGetter<TValue>(column);
+        return _scoring.SourceOf[column.Index] is { } source ? _passed[source.Index]!.GetGetter<TValue>(this) : _output.GetGetter<TValue>(column);
     }
 
     public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = _ids[_index];

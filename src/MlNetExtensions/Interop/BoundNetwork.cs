@@ -14,10 +14,9 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
     {
         _model = model;
         InputRoleMappedSchema = schema;
-        _feature = schema.Feature ?? throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
-        var width = VectorReader.Width(_feature);
-        if (width != model.Network.Inputs)
-            throw DataErrors.WidthMismatch(_feature.Name, model.Network.Inputs, width);
+        if (schema.Feature is not { } feature)
+            throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
+        _feature = VectorReader.Find(schema.Schema, feature.Name, model.Network.Inputs);
     }
 
     public RoleMappedSchema InputRoleMappedSchema { get; }

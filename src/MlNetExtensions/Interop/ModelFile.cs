@@ -38,6 +38,7 @@ public static class ModelFile
         ArgumentNullException.ThrowIfNull(mlContext);
         try
         {
+            CheckSchema(path);
             return mlContext.Model.Load(path, out inputSchema);
         }
         catch (Exception e) when (e is TargetInvocationException or FormatException or InvalidDataException or InvalidOperationException)
@@ -52,6 +53,14 @@ public static class ModelFile
                 ? new ModelFormatException($"'{path}' cannot be loaded. {cause.Message}", cause)
                 : new InvalidOperationException($"'{path}' cannot be loaded. {cause.Message}", cause);
         }
+    }
+
+    // ML.NET reads it before any model, takes it as it is, and goes round in circles at some of what it may find.
+    private static void CheckSchema(string path)
+    {
+        using var zip = ZipFile.OpenRead(path);
+        if (zip.GetEntry("Schema") is { } schema)
+            ZipEntryStream.Check(schema);
     }
 
     // ML.NET swallows what goes wrong when it writes the zip's directory, which comes last.

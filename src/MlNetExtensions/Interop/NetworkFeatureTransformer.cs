@@ -58,10 +58,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        var rowWise = RowWise(input);
-
-        // ML.NET puts a column that hides another right behind it.
-        return new BatchedScoreView(_host, input, rowWise, Network, InputColumnName, firstComputed: rowWise.OutputSchema[OutputColumnName].Index);
+        return new BatchedScoreView(_host, input, RowWise(input), Network, InputColumnName);
     }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => RowWise(new EmptyDataView(_host, inputSchema));
@@ -123,10 +120,7 @@ internal sealed class NetworkFeatureMapper : IRowMapper
     public NetworkFeatureMapper(NetworkFeatureTransformer transformer, DataViewSchema schema)
     {
         _transformer = transformer;
-        _input = RowReader.Find(schema, "feature", transformer.InputColumnName);
-        var width = VectorReader.Width(_input);
-        if (width != transformer.Network.Inputs)
-            throw DataErrors.WidthMismatch(_input.Name, transformer.Network.Inputs, width);
+        _input = VectorReader.Find(schema, transformer.InputColumnName, transformer.Network.Inputs);
     }
 
     public DataViewSchema.DetachedColumn[] GetOutputColumns()

@@ -39,15 +39,8 @@ internal static class NetworkStorage
 
         Stream Open(string name)
         {
-            try
-            {
-                var entry = ctx.Repository.OpenEntry(ctx.Directory, name);
-                return new EntryStream(entry.Stream, entry, name, Find(name)!);
-            }
-            catch (InvalidDataException e)
-            {
-                throw Damaged(name, e.Message, e);
-            }
+            var entry = ZipEntryStream.Open(name, () => ctx.Repository.OpenEntry(ctx.Directory, name));
+            return new ZipEntryStream(entry.Stream, entry, name, Find(name)!);
         }
 
         ZipArchiveEntry? Find(string name) =>
@@ -67,76 +60,10 @@ internal static class NetworkStorage
         foreach (var (path, entry) in ctx.Repository._entries)
         {
             var folder = path.Replace('\\', '/')[..(path.LastIndexOfAny(['/', '\\']) + 1)];
-            if (!here.StartsWith(folder, StringComparison.Ordinal) || entry.Name is TrainedNetworkFile.HeaderEntryName or SafeTensors.EntryName || entry.Length > MostCheckedBytes)
-                continue;
-            try
-            {
-                using var content = entry.Open();
-                using var stream = new EntryStream(content, content, path, entry);
-                stream.CopyTo(Stream.Null);
-                if (!stream.IsAtEnd)
-                    throw Damaged(path, "it ends early");
-            }
-            catch (InvalidDataException e)
-            {
-                throw Damaged(path, e.Message, e);
-            }
+            if (here.StartsWith(folder, StringComparison.Ordinal) && entry.Name is not (TrainedNetworkFile.HeaderEntryName or SafeTensors.EntryName) && entry.Length <= MostCheckedBytes)
+                ZipEntryStream.Check(entry);
         }
     }
-
-    private static ModelFormatException Damaged(string name, string fault, Exception? cause = null) => new($"{name}: the entry is damaged, {fault.TrimEnd('.')}.", cause);
 
     private static string PathOf(string? directory, string name) => string.IsNullOrEmpty(directory) ? name : Path.Combine(directory, name);
-
-    /// <summary>An entry's stream; closing it closes what it belongs to. With the last byte the checksum is compared.</summary>
-    private sealed class EntryStream(Stream content, IDisposable owner, string name, ZipArchiveEntry declared) : Stream
-    {
-        private Crc32 _sum;
-        private long _left = declared.Length;
-
-        public bool IsAtEnd => _left == 0;
-
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-        public override int Read(Span<byte> buffer)
-        {
-            var read = content.Read(buffer);
-            _sum.Append(buffer[..read]);
-            _left -= read;
-            return read == 0 || _left > 0 || _sum.Value == declared.Crc32
-                ? read
-                : throw Damaged(name, $"its checksum is {_sum.Value:x8} instead of {declared.Crc32:x8}");
-        }
-
-        public override void Flush()
-        {
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing)
-                owner.Dispose();
-            base.Dispose(disposing);
-        }
-    }
 }

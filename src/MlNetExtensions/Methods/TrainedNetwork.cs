@@ -86,6 +86,18 @@ public sealed class TrainedNetwork
         return bad < 0 ? -1 : bad / Outputs;
     }
 
+    /// <summary>The same model with another network for the same features and task.</summary>
+    /// <param name="definition">The record that rebuilds the network.</param>
+    /// <param name="weights">Its weights.</param>
+    /// <param name="learningCurve">The losses of the part of the training that is left.</param>
+    /// <returns>The other model; this one stays as it is.</returns>
+    /// <exception cref="ModelFormatException">The weights are not those of such a network, or not finite.</exception>
+    public TrainedNetwork WithNetwork(NetworkDefinition definition, WeightSet weights, LearningCurve learningCurve) =>
+        With(definition, weights, Head, learningCurve);
+
+    /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
+    internal void Release() => (_scorer as NativeScorer)?.Release();
+
     /// <summary>Takes the last layer away: what remains computes features for other trainers.</summary>
     /// <returns>The body with those of the weights that it needs; null where the method offers none.</returns>
     public TrainedNetwork? CreateBody()
@@ -99,18 +111,8 @@ public sealed class TrainedNetwork
             Network.TakeWeights(body, reader);
         }
 
-        return new(body, [.. reader.Taken], new FeatureHead { Width = body.Outputs })
-        {
-            MethodName = MethodName,
-            OptionsJson = OptionsJson,
-            AcceptsMissingValues = AcceptsMissingValues,
-            FeatureNames = FeatureNames,
-            LearningCurve = LearningCurve,
-        };
+        return With(body, [.. reader.Taken], new FeatureHead { Width = body.Outputs }, LearningCurve);
     }
-
-    /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
-    internal void Release() => (_scorer as NativeScorer)?.Release();
 
     /// <summary>Builds the network on a device, with the trained weights and in evaluation mode.</summary>
     /// <returns>The network; the caller owns it.</returns>
@@ -122,4 +124,13 @@ public sealed class TrainedNetwork
         network.eval();
         return network;
     }
+
+    private TrainedNetwork With(NetworkDefinition definition, WeightSet weights, TaskHead head, LearningCurve learningCurve) => new(definition, weights, head)
+    {
+        MethodName = MethodName,
+        OptionsJson = OptionsJson,
+        AcceptsMissingValues = AcceptsMissingValues,
+        FeatureNames = FeatureNames,
+        LearningCurve = learningCurve,
+    };
 }

@@ -32,7 +32,12 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         var weights = new WeightSet();
         using var scope = NewDisposeScope();
         foreach (var (name, tensor) in state_dict())
-            weights.Add(NamedTensor.Of(name, tensor.detach().cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray(), tensor.shape));
+        {
+            // TorchSharp refuses to read a tensor of no values.
+            float[] values = tensor.numel() == 0 ? [] : tensor.detach().cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray();
+            weights.Add(NamedTensor.Of(name, values, tensor.shape));
+        }
+
         return weights;
     }
 
@@ -45,7 +50,12 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         using var noGradient = no_grad();
         var reader = weights.Read();
         foreach (var (name, tensor) in state_dict())
-            tensor.copy_(torch.tensor(reader.Take(name, tensor.shape).ToArray(), tensor.shape));
+        {
+            var values = reader.Take(name, tensor.shape);
+            if (!values.IsEmpty)
+                tensor.copy_(torch.tensor(values.ToArray(), tensor.shape));
+        }
+
         reader.Finish();
     }
 

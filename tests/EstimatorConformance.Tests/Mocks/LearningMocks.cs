@@ -14,7 +14,7 @@ namespace MlNetMlp.Conformance.Tests.Mocks;
 internal static class LearningMocks
 {
     [Mock(22, "the accuracy on new rows is")]
-    public static Subject LearnsNothing() => new Faulty(EstimatorTask.Binary) { Options = options => ((PlainMlp.Options)options) with { Epochs = 1, LearningRate = 1e-9 } };
+    public static Subject LearnsNothing() => new Faulty(EstimatorTask.Binary) { Options = options => (PlainMlp.Options)options with { Epochs = 1, LearningRate = 1e-9 } };
 
     [Mock(23, "no gradient reaches 'unused'")]
     public static Subject HasAnUnusedWeight() => new Faulty(EstimatorTask.Regression)
@@ -58,12 +58,12 @@ internal static class LearningMocks
     };
 
     [Mock(27, "nothing is drawn from it")]
-    public static Subject IgnoresItsSeed() => new Faulty(EstimatorTask.Regression) { Options = options => ((PlainMlp.Options)options) with { Seed = 7 } };
+    public static Subject IgnoresItsSeed() => new Faulty(EstimatorTask.Regression) { Options = options => (PlainMlp.Options)options with { Seed = 7 } };
 
     [Mock(27, "the same seed")]
     public static Subject DrawsItsSeed() => new Faulty(EstimatorTask.Regression)
     {
-        Options = options => ((PlainMlp.Options)options) with { Seed = Random.Shared.Next() },
+        Options = options => (PlainMlp.Options)options with { Seed = Random.Shared.Next() },
     };
 
     [Mock(27, "a trainer that was fitted on other data before")]
@@ -79,7 +79,7 @@ internal static class LearningMocks
     [Mock(28, "another number of threads")]
     public static Subject DependsOnThreads() => new Faulty(EstimatorTask.Regression)
     {
-        Options = options => ((PlainMlp.Options)options) with { Seed = get_num_threads() },
+        Options = options => (PlainMlp.Options)options with { Seed = get_num_threads() },
     };
 
     [Mock(29, "in a chain")]

@@ -10,10 +10,10 @@ namespace MlNetMlp.Conformance.Tests.Mocks;
 internal static partial class RunMocks
 {
     [Mock(34, "the token in the options was cancelled")]
-    public static Subject IgnoresItsToken() => new Faulty(EstimatorTask.Regression) { Options = options => ((PlainMlp.Options)options) with { CancellationToken = default } };
+    public static Subject IgnoresItsToken() => new Faulty(EstimatorTask.Regression) { Options = options => (PlainMlp.Options)options with { CancellationToken = default } };
 
     [Mock(34, "and Fit ended as if nothing were")]
-    public static Subject KeepsWhatItHasWhenCancelled() => new Faulty(EstimatorTask.Regression) { Options = options => ((PlainMlp.Options)options) with { KeepBestWhenCancelled = true } };
+    public static Subject KeepsWhatItHasWhenCancelled() => new Faulty(EstimatorTask.Regression) { Options = options => (PlainMlp.Options)options with { KeepBestWhenCancelled = true } };
 
     [Mock(34, "the context was cancelled")]
     public static Subject IgnoresItsContext() => new Faulty(EstimatorTask.Regression)
@@ -42,7 +42,7 @@ internal static partial class RunMocks
     };
 
     [Mock(35, "no progress is reported")]
-    public static Subject ReportsNoProgress() => new Faulty(EstimatorTask.Regression) { Options = options => ((PlainMlp.Options)options) with { Progress = null } };
+    public static Subject ReportsNoProgress() => new Faulty(EstimatorTask.Regression) { Options = options => (PlainMlp.Options)options with { Progress = null } };
 
     [Mock(36, "1 tensors are alive")]
     public static Subject LeavesATensor() => new Faulty(EstimatorTask.Regression)
@@ -60,7 +60,7 @@ internal static partial class RunMocks
     [Mock(37, "trained, saved and loaded under tr-TR")]
     public static Subject ReadsTheCulture() => new Faulty(EstimatorTask.Regression)
     {
-        Options = options => ((PlainMlp.Options)options) with { Seed = CultureInfo.CurrentCulture.TextInfo.ToUpper('i') == 'I' ? 1 : 2 },
+        Options = options => (PlainMlp.Options)options with { Seed = CultureInfo.CurrentCulture.TextInfo.ToUpper('i') == 'I' ? 1 : 2 },
     };
 
     [Mock(37, "becomes 'not above 1,5'")]
