@@ -17,8 +17,8 @@ namespace MlNetMlp.Interop;
 /// Adds the activations that the last layer of a trained network reads as a column, for other trainers to learn from. Data views are scored in
 /// blocks of rows, and only where the column is asked for.
 /// </summary>
-/// <remarks>One transformer serves any number of threads.</remarks>
-public sealed class NetworkFeatureTransformer : ITransformer
+/// <remarks>One transformer serves any number of threads, and still works after <see cref="Dispose"/>.</remarks>
+public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "MlNetMlpFeatures";
 
@@ -71,6 +71,9 @@ public sealed class NetworkFeatureTransformer : ITransformer
         ctx.SaveNonEmptyString(InputColumnName);
         NetworkStorage.Save(ctx, Network);
     }
+
+    /// <summary>Gives native memory back. Others may share the network, so it still works: whoever scores next has the memory taken again.</summary>
+    public void Dispose() => Network.Release();
 
     /// <summary>The body of a network, which may be one already.</summary>
     internal static TrainedNetwork BodyOf(TrainedNetwork network) => network.Head is FeatureHead

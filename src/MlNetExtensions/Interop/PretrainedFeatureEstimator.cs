@@ -12,7 +12,10 @@ namespace MlNetMlp.Interop;
 /// </summary>
 public sealed class PretrainedFeatureEstimator : IEstimator<NetworkFeatureTransformer>
 {
-    private readonly NetworkFeatureTransformer _transformer;
+    private readonly IHostEnvironment _env;
+    private readonly TrainedNetwork _body;
+    private readonly string _outputColumnName;
+    private readonly string _inputColumnName;
 
     internal PretrainedFeatureEstimator(IHostEnvironment env, string outputColumnName, ITransformer pretrained, string? inputColumnName, string? methodName)
     {
@@ -21,7 +24,7 @@ public sealed class PretrainedFeatureEstimator : IEstimator<NetworkFeatureTransf
         var (network, column) = Find(pretrained) ?? throw new ArgumentException("The pretrained model holds no network of this library.", nameof(pretrained));
         if (methodName is not null && network.MethodName != methodName)
             throw new ArgumentException($"The pretrained model holds a {network.MethodName}, not a {methodName}.", nameof(pretrained));
-        _transformer = new(env, NetworkFeatureTransformer.BodyOf(network), outputColumnName, inputColumnName ?? column);
+        (_env, _body, _outputColumnName, _inputColumnName) = (env, NetworkFeatureTransformer.BodyOf(network), outputColumnName, inputColumnName ?? column);
     }
 
     /// <summary>The columns after the transformation.</summary>
@@ -31,8 +34,8 @@ public sealed class PretrainedFeatureEstimator : IEstimator<NetworkFeatureTransf
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        MethodTraining.CheckFeature(inputSchema, _transformer.InputColumnName);
-        return NetworkFeatureTransformer.AddTo(inputSchema, _transformer.OutputColumnName);
+        MethodTraining.CheckFeature(inputSchema, _inputColumnName);
+        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
     }
 
     /// <summary>Gives the transformer, after a look at the columns.</summary>
@@ -42,8 +45,9 @@ public sealed class PretrainedFeatureEstimator : IEstimator<NetworkFeatureTransf
     public NetworkFeatureTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        _transformer.GetOutputSchema(input.Schema);
-        return _transformer;
+        var transformer = new NetworkFeatureTransformer(_env, _body, _outputColumnName, _inputColumnName);
+        transformer.GetOutputSchema(input.Schema);
+        return transformer;
     }
 
     private static (TrainedNetwork Network, string Column)? Find(ITransformer model) => model switch

@@ -92,14 +92,8 @@ public sealed class TrainedNetwork
     /// <param name="learningCurve">The losses of the part of the training that is left.</param>
     /// <returns>The other model; this one stays as it is.</returns>
     /// <exception cref="ModelFormatException">The weights are not those of such a network, or not finite.</exception>
-    public TrainedNetwork WithNetwork(NetworkDefinition definition, WeightSet weights, LearningCurve learningCurve) => new(definition, weights, Head)
-    {
-        MethodName = MethodName,
-        OptionsJson = OptionsJson,
-        AcceptsMissingValues = AcceptsMissingValues,
-        FeatureNames = FeatureNames,
-        LearningCurve = learningCurve,
-    };
+    public TrainedNetwork WithNetwork(NetworkDefinition definition, WeightSet weights, LearningCurve learningCurve) =>
+        With(definition, weights, Head, learningCurve);
 
     /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
     internal void Release() => (_scorer as NativeScorer)?.Release();
@@ -117,14 +111,7 @@ public sealed class TrainedNetwork
             Network.TakeWeights(body, reader);
         }
 
-        return new(body, [.. reader.Taken], new FeatureHead { Width = body.Outputs })
-        {
-            MethodName = MethodName,
-            OptionsJson = OptionsJson,
-            AcceptsMissingValues = AcceptsMissingValues,
-            FeatureNames = FeatureNames,
-            LearningCurve = LearningCurve,
-        };
+        return With(body, [.. reader.Taken], new FeatureHead { Width = body.Outputs }, LearningCurve);
     }
 
     /// <summary>Builds the network on a device, with the trained weights and in evaluation mode.</summary>
@@ -137,4 +124,13 @@ public sealed class TrainedNetwork
         network.eval();
         return network;
     }
+
+    private TrainedNetwork With(NetworkDefinition definition, WeightSet weights, TaskHead head, LearningCurve learningCurve) => new(definition, weights, head)
+    {
+        MethodName = MethodName,
+        OptionsJson = OptionsJson,
+        AcceptsMissingValues = AcceptsMissingValues,
+        FeatureNames = FeatureNames,
+        LearningCurve = learningCurve,
+    };
 }

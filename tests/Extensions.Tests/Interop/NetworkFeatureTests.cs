@@ -83,6 +83,33 @@ public class NetworkFeatureTests
         Assert.Equal(model.Network.FeatureNames, loaded.Network.FeatureNames);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_disposed_transformer_holds_no_native_memory_and_still_works(bool isDense)
+    {
+        var model = Featurizer(Fitted.Model(TaskKind.Binary, isDense)).Fit(Fitted.Named);
+        var before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        var expected = Flat(model.Transform(Fitted.Named));
+        Assert.Equal(!isDense, DisposeScopeManager.Statistics.ThreadTotalLiveCount > before);
+
+        model.Dispose();
+
+        Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+        Bits.Equal(expected, Flat(model.Transform(Fitted.Named)));
+        model.Dispose();
+    }
+
+    [Fact]
+    public void A_network_that_puts_out_another_number_of_features_than_promised_is_found_out()
+    {
+        var body = Featurizer(Fitted.Model(TaskKind.Binary, isDense: false)).Fit(Fitted.Named).Network;
+        var lying = new TrainedNetwork(body.Definition with { Outputs = 5 }, body.Weights, new FeatureHead { Width = 5 }) { MethodName = "PlainMlp" };
+
+        var e = Assert.Throws<InvalidOperationException>(() => lying.Score(new float[2 * lying.Inputs], new float[2 * 5]));
+        Assert.Contains("promises 5 values for a row, but its network puts out 8", e.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Large_bodies_are_saved_too()
     {
