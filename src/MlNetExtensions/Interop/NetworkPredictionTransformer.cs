@@ -53,13 +53,15 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     public IDataView Transform(IDataView input) => new BatchedScoreView(_host, input, Inner.Transform(input), Model.Network, FeatureColumnName);
 
     /// <summary>The same predictions by another model.</summary>
-    internal NetworkPredictionTransformer<TModel> With(IHostEnvironment env, TModel model) => new(env, Inner switch
+    internal NetworkPredictionTransformer<TModel> With(IHostEnvironment env, TModel model) => new(env, (object)Inner switch
     {
         RegressionPredictionTransformer<TModel> inner => new RegressionPredictionTransformer<TModel>(env, model, inner.TrainSchema, inner.FeatureColumnName),
         BinaryPredictionTransformer<TModel> inner => new BinaryPredictionTransformer<TModel>(
             env, model, inner.TrainSchema, inner.FeatureColumnName, inner.Threshold, inner.ThresholdColumn),
         MulticlassPredictionTransformer<TModel> inner => new MulticlassPredictionTransformer<TModel>(
             env, model, inner.TrainSchema, inner.FeatureColumnName, inner._trainLabelColumn),
+        MultiOutputRegressionPredictionTransformer inner => (SingleFeaturePredictionTransformerBase<TModel>)(object)new MultiOutputRegressionPredictionTransformer(
+            env, (MultiOutputRegressionNetworkModel)(object)model, inner.TrainSchema, inner.FeatureColumnName),
         _ => throw new InvalidOperationException($"{Inner.GetType()} is no transformer of a network."),
     });
 
