@@ -46,6 +46,8 @@ public static class HiddenLayerCatalog
                 return binary.With(env, new(layer.Network));
             case NetworkPredictionTransformer<MulticlassNetworkModel> multiclass:
                 return multiclass.With(env, new(layer.Network));
+            case NetworkPredictionTransformer<MultiOutputRegressionNetworkModel> several:
+                return several.With(env, new(layer.Network));
         }
 
         // Find came here through a chain, in which the last network is the one.

@@ -102,9 +102,14 @@ public sealed class HiddenLayerModel
             }
         }
 
-        var (scale, shift) = Network.Head is RegressionHead head ? (head.LabelScale, head.LabelMean) : (1, 0);
         for (var row = 0; row < k; row++)
         {
+            var (scale, shift) = Network.Head switch
+            {
+                RegressionHead head => (head.LabelScale, head.LabelMean),
+                MultiOutputRegressionHead head => (head.LabelScales[row], head.LabelMeans[row]),
+                _ => (1, 0),
+            };
             b2[row] = (weights.Biases[(_definition.ActiveSteps * k) + row] * scale) + shift;
             for (var j = 0; j < m; j++)
                 w2[row, j] = weights.Output[(row * HiddenUnits) + j] * scale;

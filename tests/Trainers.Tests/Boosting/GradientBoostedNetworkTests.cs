@@ -16,7 +16,11 @@ public class GradientBoostedNetworkTests
 {
     private const int Width = 4;
 
-    private static readonly GradientBoostedNetwork.Options Quick = new() { TotalUnits = 30, UnitsPerStep = 2, LearningRate = 0.3, StepIterations = 40, Seed = 1 };
+    private static readonly GradientBoostedNetwork.Options Quick = new()
+    {
+        TotalUnits = 30, UnitsPerStep = 2, LearningRate = 0.3, Subsample = 0.5, StepIterations = 40, EarlyStoppingRounds = 0,
+        Activation = GradientBoostedNetworkActivation.Logistic, Seed = 1,
+    };
 
     private static readonly GradientBoostedNetwork.Options Plain = Quick with { Subsample = 1, L2 = 0, ValidationFraction = 0 };
 
