@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Microsoft.ML;
+using MlNetMlp.Interop;
 
 namespace MlNetMlp.Conformance;
 
@@ -33,8 +34,8 @@ public sealed class CatalogSubject : Subject
             .Where(type => type is { IsAbstract: true, IsSealed: true })
             .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.Static))
             .Where(method => method.IsDefined(typeof(ExtensionAttribute)) && typeof(IEstimator<ITransformer>).IsAssignableFrom(method.ReturnType))
-            .Where(method => TaskOf(method.GetParameters()[0].ParameterType) is not null)
-            .GroupBy(method => (method.Name, Task: TaskOf(method.GetParameters()[0].ParameterType)!.Value))
+            .Where(method => TaskOf(method) is not null)
+            .GroupBy(method => (method.Name, Task: TaskOf(method)!.Value))
             .OrderBy(group => group.Key.Name, StringComparer.Ordinal).ThenBy(group => group.Key.Task);
         var subjects = new List<CatalogSubject>();
         foreach (var door in doors)
@@ -59,18 +60,22 @@ public sealed class CatalogSubject : Subject
         _short,
         [Catalog(ml), .. _short.GetParameters()[1..].Select(p => p.Name switch { "labelColumnName" => label, "featureColumnName" => features, _ => p.DefaultValue })]);
 
-    private static EstimatorTask? TaskOf(Type catalog) =>
-        catalog == typeof(RegressionCatalog.RegressionTrainers) ? EstimatorTask.Regression
-        : catalog == typeof(BinaryClassificationCatalog.BinaryClassificationTrainers) ? EstimatorTask.Binary
-        : catalog == typeof(MulticlassClassificationCatalog.MulticlassClassificationTrainers) ? EstimatorTask.Multiclass
-        : null;
+    private static EstimatorTask? TaskOf(MethodInfo method)
+    {
+        var catalog = method.GetParameters()[0].ParameterType;
+        return method.ReturnType == typeof(NetworkTrainer<MultiOutputRegressionNetworkModel>) ? EstimatorTask.MultiOutput
+            : catalog == typeof(RegressionCatalog.RegressionTrainers) ? EstimatorTask.Regression
+            : catalog == typeof(BinaryClassificationCatalog.BinaryClassificationTrainers) ? EstimatorTask.Binary
+            : catalog == typeof(MulticlassClassificationCatalog.MulticlassClassificationTrainers) ? EstimatorTask.Multiclass
+            : null;
+    }
 
     private static IEstimator<ITransformer> Invoke(MethodInfo method, object?[] arguments) =>
         (IEstimator<ITransformer>)method.Invoke(null, BindingFlags.DoNotWrapExceptions, null, arguments, null)!;
 
     private object Catalog(MLContext ml) => Task switch
     {
-        EstimatorTask.Regression => ml.Regression.Trainers,
+        EstimatorTask.Regression or EstimatorTask.MultiOutput => ml.Regression.Trainers,
         EstimatorTask.Binary => ml.BinaryClassification.Trainers,
         _ => ml.MulticlassClassification.Trainers,
     };

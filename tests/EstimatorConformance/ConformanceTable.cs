@@ -48,7 +48,13 @@ public static class ConformanceTable
         File.WriteAllText(path, text.ToString());
     }
 
-    private static string Short(EstimatorTask task) => task switch { EstimatorTask.Regression => "R", EstimatorTask.Binary => "B", _ => "M" };
+    private static string Short(EstimatorTask task) => task switch
+    {
+        EstimatorTask.Regression => "R",
+        EstimatorTask.MultiOutput => "MO",
+        EstimatorTask.Binary => "B",
+        _ => "M",
+    };
 
     private static string Symbol(Outcome outcome) => outcome switch
     {

@@ -11,7 +11,7 @@ internal static class Engine
     {
         // An engine disposes its model unless it is told that others use it too.
         var options = new PredictionEngineOptions { InputSchemaDefinition = Samples.Schema(trial.Traits.FeatureCount), OwnsTransformer = false };
-        if (trial.Task == EstimatorTask.Multiclass)
+        if (trial.Task is EstimatorTask.Multiclass or EstimatorTask.MultiOutput)
         {
             using var engine = trial.Ml.Model.CreatePredictionEngine<SampleRow, Vector>(model, options);
             return [.. rows.Select(row => engine.Predict(row).Score.ToArray())];

@@ -13,9 +13,15 @@ public enum EstimatorTask
     /// <summary>One of several classes.</summary>
     Multiclass = 4,
 
+    /// <summary>Several numbers at once.</summary>
+    MultiOutput = 8,
+
     /// <summary>Either kind of classes; for checks only.</summary>
     Classification = Binary | Multiclass,
 
+    /// <summary>All that ML.NET itself has trainers for; for checks only.</summary>
+    MlNet = Regression | Classification,
+
     /// <summary>Any of them; for checks only.</summary>
-    All = Regression | Classification,
+    All = MlNet | MultiOutput,
 }

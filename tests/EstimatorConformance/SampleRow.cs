@@ -9,7 +9,7 @@ public sealed class SampleRow
     /// <summary>Features, evenly spread in [-2, 2].</summary>
     public float[] Features { get; set; } = [];
 
-    /// <summary>The label for regression: 10 + 3·x₀ - 2·x₁² and a little noise.</summary>
+    /// <summary>The label for regression: 10 + 3·x₀ - 2·x₁² and a little noise. The second of two outputs is its opposite.</summary>
     public float Number { get; set; }
 
     /// <summary>The label for binary classification: whether x₀ + x₁ is positive.</summary>
@@ -95,6 +95,8 @@ public static class Samples
         return task switch
         {
             EstimatorTask.Regression => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Number)).Fit(view).Transform(view),
+            EstimatorTask.MultiOutput => ml.Transforms.Expression("Opposite", "x : -x", nameof(SampleRow.Number))
+                .Append(ml.Transforms.Concatenate("Label", nameof(SampleRow.Number), "Opposite")).Fit(view).Transform(view),
             EstimatorTask.Binary => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Flag)).Fit(view).Transform(view),
             _ => Key(ml, nameof(SampleRow.Kind), Kinds).Fit(view).Transform(view),
         };

@@ -9,6 +9,8 @@ namespace MlNetMlp.Conformance;
 /// <param name="Predicted">The predicted label of each row as text, where there is one; keys by their number.</param>
 public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string[]? Predicted)
 {
+    private const double LeastAgreement = 0.9;
+
     /// <summary>Number of rows.</summary>
     public int Count => Scores.Length;
 
@@ -89,6 +91,23 @@ public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string
             Assert.True(tolerance > 0 || Predicted?[i] == other.Predicted?[i], $"{what}: row {i} is predicted {Predicted?[i]} against {other.Predicted?[i]}");
         }
     }
+
+    /// <summary>How far another model says the same: the share of rows of the same class, or the share of the variance of its scores.</summary>
+    /// <param name="other">The other scores.</param>
+    /// <returns>1 where they agree; for scores without classes it may be negative.</returns>
+    public double Agreement(ScoredRows other)
+    {
+        if (Predicted is not null)
+            return Predicted.Zip(other.Predicted!).Count(pair => pair.First == pair.Second) / (double)Count;
+        var mean = other.Scores.Average(row => (double)row[0]);
+        return 1 - (Scores.Zip(other.Scores).Sum(pair => Math.Pow(pair.First[0] - pair.Second[0], 2)) / other.Scores.Sum(row => Math.Pow(row[0] - mean, 2)));
+    }
+
+    /// <summary>Fails unless another model says nine tenths the same.</summary>
+    /// <param name="other">The other scores.</param>
+    /// <param name="what">What is compared, for the message.</param>
+    public void ShouldResemble(ScoredRows other, string what) =>
+        Assert.True(Agreement(other) >= LeastAgreement, $"{what}: only {Agreement(other):P0} is the same");
 
     /// <summary>Whether other scores differ in at least one bit.</summary>
     /// <param name="other">The other scores.</param>

@@ -45,6 +45,12 @@ public sealed class Trial(Subject subject)
     /// <returns>The data.</returns>
     public IDataView View(IEnumerable<SampleRow> rows) => Samples.View(Ml, Task, rows, Traits.FeatureCount);
 
+    /// <summary>Data after an estimator has been fitted to them and applied.</summary>
+    /// <param name="data">The data.</param>
+    /// <param name="change">The estimator.</param>
+    /// <returns>The changed data.</returns>
+    public static IDataView Changed(IDataView data, IEstimator<ITransformer> change) => change.Fit(data).Transform(data);
+
     /// <summary>Small options with columns and seed set.</summary>
     /// <param name="changes">Name and value of options that differ.</param>
     /// <returns>The options.</returns>
@@ -121,15 +127,20 @@ public sealed class Trial(Subject subject)
     /// <summary>Fails unless an action is refused with a message that holds all of some texts.</summary>
     /// <param name="action">The action.</param>
     /// <param name="what">What is refused, for the message.</param>
-    /// <param name="parts">The texts; upper and lower case are the same.</param>
-    public static void Refused(Action action, string what, params string[] parts)
+    /// <param name="parts">The texts; upper and lower case are the same, and <c>a|b</c> is either of two.</param>
+    public static void Refused(Action action, string what, params string[] parts) => Refused(Catch(action), what, parts);
+
+    /// <summary>Fails unless an error is a refusal with a message that holds all of some texts.</summary>
+    /// <param name="error">The error, or null.</param>
+    /// <param name="what">What is refused, for the message.</param>
+    /// <param name="parts">The texts; upper and lower case are the same, and <c>a|b</c> is either of two.</param>
+    public static void Refused(Exception? error, string what, params string[] parts)
     {
-        var error = Catch(action);
         Assert.True(error is not null, $"{what}: not refused");
 
         // A fault in the code that looks at the data is no answer to a user.
         Assert.True(error is not (NullReferenceException or IndexOutOfRangeException or InvalidCastException), $"{what}: {error}");
-        var missing = parts.Where(part => !error!.Message.Contains(part, StringComparison.OrdinalIgnoreCase)).ToArray();
+        var missing = parts.Where(part => !part.Split('|').Any(either => error!.Message.Contains(either, StringComparison.OrdinalIgnoreCase))).ToArray();
         Assert.True(missing.Length == 0, $"{what}: the message lacks {string.Join(", ", missing.Select(part => $"'{part}'"))}: {error!.GetType().Name}: {error.Message}");
     }
 }

@@ -13,26 +13,29 @@ internal static class Program
         switch (arguments)
         {
             case ["score", var model, var data]:
-                Score(model, data);
+                Score(model, data, "Score");
+                return 0;
+            case ["score", var model, var data, var column]:
+                Score(model, data, column);
                 return 0;
             case ["fill", var model, var target]:
                 FullDisk.Save(model, target);
                 return 0;
             default:
-                Console.Error.WriteLine("score <model> <data> | fill <model> <target>");
+                Console.Error.WriteLine("score <model> <data> [<column>] | fill <model> <target>");
                 return 1;
         }
     }
 
-    private static void Score(string modelPath, string dataPath)
+    private static void Score(string modelPath, string dataPath, string column)
     {
         var ml = new MLContext();
         var model = ml.Model.Load(modelPath, out var schema);
-        Console.WriteLine("input " + string.Join(' ', schema.Select(column => column.Name)));
+        Console.WriteLine("input " + string.Join(' ', schema.Select(input => input.Name)));
         var scored = model.Transform(ml.Data.LoadFromBinary(dataPath));
-        var scores = scored.Schema["Score"].Type is VectorDataViewType
-            ? scored.GetColumn<VBuffer<float>>("Score").SelectMany(row => row.DenseValues())
-            : scored.GetColumn<float>("Score");
+        var scores = scored.Schema[column].Type is VectorDataViewType
+            ? scored.GetColumn<VBuffer<float>>(column).SelectMany(row => row.DenseValues())
+            : scored.GetColumn<float>(column);
         Console.WriteLine("scores " + string.Join(' ', scores.Select(Hex)));
     }
 

@@ -25,6 +25,19 @@ internal abstract class VectorReader
         return vector.IsKnownSize ? vector.Size : throw DataErrors.UnknownSize(column.Name, DataErrors.Describe(column.Type));
     }
 
+    /// <summary>The feature column of rows to score.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <param name="name">Name of the feature column.</param>
+    /// <param name="width">Number of features that the model was trained on.</param>
+    /// <returns>The column.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such column, or it is of another type or width.</exception>
+    public static DataViewSchema.Column Find(DataViewSchema schema, string name, int width)
+    {
+        var column = RowReader.Find(schema, "feature", name);
+        var found = Width(column);
+        return found == width ? column : throw DataErrors.WidthMismatch(name, width, found);
+    }
+
     /// <summary>Number of values of a label: 1 unless it is a vector.</summary>
     /// <param name="column">A column that a trainer has found to be a label of its task.</param>
     /// <returns>The number, at least 1.</returns>

@@ -69,7 +69,9 @@ internal static class DataErrors
     public static ArgumentOutOfRangeException ClassWeightsOfRegression(string method) =>
         OutOfRange("options", $"{method}: option 'ClassWeights' must be null for regression, which has no classes.");
 
-    public static string Describe(DataViewType type) => type.ToString() ?? type.GetType().Name;
+    // ML.NET writes a vector of unknown size like one of which nothing is said, except in the shapes that estimators are given.
+    public static string Describe(DataViewType type) =>
+        (type is VectorDataViewType { IsKnownSize: false } ? "Var" : "") + (type.ToString() ?? type.GetType().Name);
 
     private static ArgumentOutOfRangeException Schema(string message) => OutOfRange("schema", message);
 

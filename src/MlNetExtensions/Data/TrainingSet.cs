@@ -43,6 +43,9 @@ public sealed class TrainingSet : IDisposable
     /// <summary>Whether the rows are read anew in each pass because they do not fit the memory budget.</summary>
     public bool IsStreamed => _stream is not null;
 
+    /// <summary>Number of rows that may be in memory at once: all of them, or as many as the memory budget allows.</summary>
+    public long BufferRows => _stream?.BufferRows ?? RowCount;
+
     /// <summary>Draws all training rows once, in random order.</summary>
     /// <param name="batchSize">Rows of a batch; the sizes of the batches differ by one row at most.</param>
     /// <param name="epoch">Number of the pass: each has an order of its own, the same for the same seed.</param>

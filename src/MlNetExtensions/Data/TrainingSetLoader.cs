@@ -143,9 +143,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private RowBlock LoadValidation(IDataView validation, int width, RowTransform transform)
     {
         var columns = settings.Columns with { Validation = null };
-        var found = VectorReader.Width(RowReader.Find(validation.Schema, "feature", columns.Feature));
-        if (found != width)
-            throw DataErrors.WidthMismatch(columns.Feature, width, found);
+        VectorReader.Find(validation.Schema, columns.Feature, width);
         using var store = new RowStore(width, _labelMeans.Length, validation.GetRowCount(), long.MaxValue);
         using var reader = new RowReader(validation, columns, settings.AcceptNonFinite);
         while (reader.Next(store.NextRow()))

@@ -62,13 +62,13 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     public ReadOnlySpan<float> Scores => _scores.AsSpan(_index * _scoring.Network.Outputs, _scoring.Network.Outputs);
 
     public override bool IsColumnActive(DataViewSchema.Column column) =>
-        column.Index < _passed.Length ? _passed[column.Index] is not null : _scoring.Computed.Any(c => c.Index == column.Index);
+        _scoring.SourceOf[column.Index] is { } source ? _passed[source.Index] is not null : _scoring.Computed.Any(c => c.Index == column.Index);
 
     public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
     {
         if (!IsColumnActive(column))
             throw new InvalidOperationException($"Column '{column.Name}' was not asked for when the cursor was made.");
-        return column.Index < _passed.Length ? _passed[column.Index]!.GetGetter<TValue>(this) : _output.GetGetter<TValue>(column);
+        return _scoring.SourceOf[column.Index] is { } source ? _passed[source.Index]!.GetGetter<TValue>(this) : _output.GetGetter<TValue>(column);
     }
 
     public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = _ids[_index];

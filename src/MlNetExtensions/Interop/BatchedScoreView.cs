@@ -17,6 +17,7 @@ internal sealed class BatchedScoreView : IDataView
     private readonly IRowToRowMapper _scorer;
     private readonly TrainedNetwork _network;
     private readonly DataViewSchema.Column _feature;
+    private readonly DataViewSchema.Column?[] _sourceOf;
 
     public BatchedScoreView(IHost host, IDataView source, IDataView rowWise, TrainedNetwork network, string featureColumnName)
     {
@@ -26,6 +27,7 @@ internal sealed class BatchedScoreView : IDataView
         _scorer = (IRowToRowMapper)rowWise;
         _network = network;
         _feature = source.Schema[featureColumnName];
+        _sourceOf = MatchInputs(source.Schema, rowWise.Schema);
     }
 
     public DataViewSchema Schema => _rowWise.Schema;
@@ -50,21 +52,33 @@ internal sealed class BatchedScoreView : IDataView
             : _rowWise.GetRowCursorSet(active.Asked, n, rand);
     }
 
+    /// <summary>For each column after scoring, the column before; null for one that is computed.</summary>
+    private static DataViewSchema.Column?[] MatchInputs(DataViewSchema before, DataViewSchema after)
+    {
+        // Columns of the input keep their order, but a computed one stands right behind those of its name, which it hides.
+        var computed = after.GroupBy(column => column.Name)
+            .Where(same => same.Count() > before.Count(column => column.Name == same.Key))
+            .Select(same => same.Last().Index);
+        var columns = new DataViewSchema.Column?[after.Count];
+        var next = 0;
+        foreach (var index in Enumerable.Range(0, after.Count).Except(computed))
+            columns[index] = before[next++];
+        return columns;
+    }
+
     /// <summary>What a cursor must read and compute for the columns that are asked for.</summary>
     private readonly struct ActiveColumns
     {
         public ActiveColumns(BatchedScoreView view, IEnumerable<DataViewSchema.Column> columnsNeeded)
         {
-            // Input columns come first and keep their indexes; names may repeat.
-            var inputs = view._source.Schema.Count;
             Asked = [.. columnsNeeded.DistinctBy(column => column.Index)];
-            var passed = Asked.Where(column => column.Index < inputs).Select(column => view._source.Schema[column.Index]).ToArray();
-            var computed = Asked.Where(column => column.Index >= inputs).ToArray();
+            var computed = Asked.Where(column => view._sourceOf[column.Index] is null).ToArray();
+            var passed = Asked.Select(column => view._sourceOf[column.Index]).OfType<DataViewSchema.Column>().ToArray();
             Source = [.. passed.Append(view._feature).DistinctBy(column => column.Index)];
 
             // A value that is disposed by whoever reads it cannot wait in a block.
             CanReadAhead = computed.Length > 0 && passed.All(column => !typeof(IDisposable).IsAssignableFrom(column.Type.RawType));
-            Scoring = new(view.Schema, view._scorer, view._network, view._feature, passed, computed);
+            Scoring = new(view.Schema, view._scorer, view._network, view._feature, passed, computed, view._sourceOf);
         }
 
         public DataViewSchema.Column[] Asked { get; }
@@ -83,11 +97,13 @@ internal sealed class BatchedScoreView : IDataView
 /// <param name="Network">The network.</param>
 /// <param name="Feature">The feature column of the source.</param>
 /// <param name="Passed">Columns of the source that are asked for.</param>
-/// <param name="Computed">Columns of <paramref name="Schema"/> that are computed.</param>
+/// <param name="Computed">Columns of <paramref name="Schema"/> that are asked for and computed.</param>
+/// <param name="SourceOf">For each column of <paramref name="Schema"/> that of the source; null for one that is computed.</param>
 internal sealed record BlockScoring(
     DataViewSchema Schema,
     IRowToRowMapper Scorer,
     TrainedNetwork Network,
     DataViewSchema.Column Feature,
     DataViewSchema.Column[] Passed,
-    DataViewSchema.Column[] Computed);
+    DataViewSchema.Column[] Computed,
+    IReadOnlyList<DataViewSchema.Column?> SourceOf);

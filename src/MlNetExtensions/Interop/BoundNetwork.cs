@@ -14,10 +14,9 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
     {
         _model = model;
         InputRoleMappedSchema = schema;
-        _feature = schema.Feature ?? throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
-        var width = VectorReader.Width(_feature);
-        if (width != model.Network.Inputs)
-            throw DataErrors.WidthMismatch(_feature.Name, model.Network.Inputs, width);
+        if (schema.Feature is not { } feature)
+            throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
+        _feature = VectorReader.Find(schema.Schema, feature.Name, model.Network.Inputs);
     }
 
     public RoleMappedSchema InputRoleMappedSchema { get; }
@@ -39,7 +38,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         RowScores? scores = null;
         foreach (var column in activeColumns)
         {
-            scores ??= (input as ScoredRow)?.Scores ?? new ComputedScores(input, _feature, _model.Network);
+            scores ??= RowScores.Of(input, _feature, _model.Network);
             getters[column.Index] = _model.CreateGetter(column.Index, scores);
         }
 

@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using MlNetMlp.Data;
 using MlNetMlp.Interop;
 
 [assembly: LoadableClass(
@@ -44,15 +45,41 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     /// <param name="inputSchema">The columns before.</param>
     /// <returns>The columns.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or of another type or width.</exception>
-    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => Inner.GetOutputSchema(inputSchema);
+    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
+    {
+        CheckColumns(inputSchema);
+        return Inner.GetOutputSchema(inputSchema);
+    }
 
     /// <summary>Adds the predictions. They are computed when rows are read, and only the columns that are asked for.</summary>
     /// <param name="input">The data.</param>
     /// <returns>The data with more columns.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or of another type or width.</exception>
-    public IDataView Transform(IDataView input) => new BatchedScoreView(_host, input, Inner.Transform(input), Model.Network, FeatureColumnName);
+    public IDataView Transform(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        CheckColumns(input.Schema);
+        return new BatchedScoreView(_host, input, Inner.Transform(input), Model.Network, FeatureColumnName);
+    }
 
-    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => ((ITransformer)Inner).GetRowToRowMapper(inputSchema);
+    /// <summary>The same predictions by another model.</summary>
+    internal NetworkPredictionTransformer<TModel> With(IHostEnvironment env, TModel model) => new(env, (object)Inner switch
+    {
+        RegressionPredictionTransformer<TModel> inner => new RegressionPredictionTransformer<TModel>(env, model, inner.TrainSchema, inner.FeatureColumnName),
+        BinaryPredictionTransformer<TModel> inner => new BinaryPredictionTransformer<TModel>(
+            env, model, inner.TrainSchema, inner.FeatureColumnName, inner.Threshold, inner.ThresholdColumn),
+        MulticlassPredictionTransformer<TModel> inner => new MulticlassPredictionTransformer<TModel>(
+            env, model, inner.TrainSchema, inner.FeatureColumnName, inner._trainLabelColumn),
+        MultiOutputRegressionPredictionTransformer inner => (SingleFeaturePredictionTransformerBase<TModel>)(object)
+            new MultiOutputRegressionPredictionTransformer(env, (MultiOutputRegressionNetworkModel)(object)model, inner.TrainSchema, inner.FeatureColumnName),
+        _ => throw new InvalidOperationException($"{Inner.GetType()} is no transformer of a network."),
+    });
+
+    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema)
+    {
+        CheckColumns(inputSchema);
+        return ((ITransformer)Inner).GetRowToRowMapper(inputSchema);
+    }
 
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
@@ -63,6 +90,13 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
 
     /// <summary>Gives native memory back. Others may share the model, so it still works: whoever scores next has the memory taken again.</summary>
     public void Dispose() => Model.Network.Release();
+
+    // ML.NET's own transformer says of a column that is missing only that it is missing, under the name of its role.
+    private void CheckColumns(DataViewSchema schema)
+    {
+        ArgumentNullException.ThrowIfNull(schema);
+        VectorReader.Find(schema, FeatureColumnName, Model.Network.Inputs);
+    }
 }
 
 /// <summary>Loads a <see cref="NetworkPredictionTransformer{TModel}"/>. Not generic, since ML.NET cannot register generic classes.</summary>

@@ -4,7 +4,7 @@ using MlNetMlp.Methods;
 
 namespace MlNetMlp.Interop;
 
-/// <summary>Makes ML.NET trainers of methods: what the catalog methods of all trainers end in, also those of other assemblies.</summary>
+/// <summary>Makes ML.NET trainers and featurisers of methods: what the catalog methods of all trainers end in, also those of other assemblies.</summary>
 /// <example>
 /// <code>
 /// public static NetworkTrainer&lt;RegressionNetworkModel&gt; MyMethod(this RegressionCatalog.RegressionTrainers catalog, MyMethod.Options options) =>
@@ -30,6 +30,28 @@ public static class NetworkTrainerCatalog
     /// <inheritdoc cref="CreateTrainer(RegressionCatalog.RegressionTrainers, INetworkMethod)"/>
     public static NetworkTrainer<BinaryNetworkModel> CreateTrainer(this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, INetworkMethod method) =>
         new(CatalogUtils.GetEnvironment(catalog), method, new BinaryAdapter());
+
+    /// <summary>Makes an estimator that trains a method's network and gives the activations before its last layer as features.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="outputColumnName">The column to add: a vector of Single.</param>
+    /// <param name="method">The method. Its options name the label, whose type says what is learned, and the feature column.</param>
+    /// <returns>The estimator.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public static NetworkFeatureEstimator CreateFeaturizer(this TransformsCatalog catalog, string outputColumnName, INetworkMethod method) =>
+        new(CatalogUtils.GetEnvironment(catalog), method, outputColumnName);
+
+    /// <summary>Makes an estimator that gives the activations before the last layer of a network that is trained already.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="outputColumnName">The column to add: a vector of Single.</param>
+    /// <param name="pretrained">A fitted or loaded model with a network in it, alone or in a chain, of which the last one counts.</param>
+    /// <param name="inputColumnName">The column that the network reads; null for the one that it was trained on.</param>
+    /// <param name="methodName">The method that must have trained it; null for any.</param>
+    /// <returns>The estimator.</returns>
+    /// <exception cref="ArgumentException">The model holds no such network.</exception>
+    /// <exception cref="InvalidOperationException">The network has no features to give.</exception>
+    public static PretrainedFeatureEstimator CreateFeaturizer(
+        this TransformsCatalog catalog, string outputColumnName, ITransformer pretrained, string? inputColumnName = null, string? methodName = null) =>
+        new(CatalogUtils.GetEnvironment(catalog), outputColumnName, pretrained, inputColumnName, methodName);
 
     /// <summary>Makes a trainer for multiclass classification.</summary>
     /// <inheritdoc cref="CreateTrainer(RegressionCatalog.RegressionTrainers, INetworkMethod)"/>

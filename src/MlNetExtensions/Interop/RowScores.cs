@@ -12,6 +12,14 @@ internal abstract class RowScores
     /// <summary>One value for each output of the network.</summary>
     public abstract ReadOnlySpan<float> Current { get; }
 
+    /// <summary>The scores that a row brings along, or else those that are computed of its features.</summary>
+    /// <param name="input">The row.</param>
+    /// <param name="featureColumn">Its feature column.</param>
+    /// <param name="network">The network.</param>
+    /// <returns>The scores of the row that is current at the time.</returns>
+    public static RowScores Of(DataViewRow input, DataViewSchema.Column featureColumn, TrainedNetwork network) =>
+        (input as ScoredRow)?.Scores ?? new ComputedScores(input, featureColumn, network);
+
     /// <summary>Copies scores into a vector of a data view.</summary>
     /// <param name="scores">The scores of a row.</param>
     /// <param name="value">The vector.</param>

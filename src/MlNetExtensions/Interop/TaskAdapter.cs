@@ -11,10 +11,18 @@ namespace MlNetMlp.Interop;
 /// <summary>What differs between the labels of the tasks.</summary>
 internal abstract class TaskAdapter
 {
+    // The first that accepts a label is meant: binary classification takes numbers too where it is asked for.
+    private static readonly TaskAdapter[] All = [new RegressionAdapter(), new MultiOutputRegressionAdapter(), new MulticlassAdapter(), new BinaryAdapter()];
+
     public abstract TaskKind Kind { get; }
 
     /// <summary>What a label column must be, for an error.</summary>
     public abstract string Labels { get; }
+
+    /// <summary>The task that the type of a label stands for.</summary>
+    /// <param name="label">The label.</param>
+    /// <returns>The task, or null where the column is no label.</returns>
+    public static TaskAdapter? ForLabel(SchemaShape.Column label) => Array.Find(All, task => task.Accepts(label));
 
     public abstract bool Accepts(SchemaShape.Column label);
 

@@ -48,7 +48,7 @@ internal sealed record NetworkFit(
         CheckInitial(initial, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
         var (set, head) = loader.Load(data, validation, initial?.Head);
         using (set)
-        using (var run = new TrainingRun(Device, Seed, Observer, start))
+        using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve))
         using (var network = Method.Fit(set, head, run))
         {
             return new TrainedNetwork(network.Definition, network.ReadWeights(), head)

@@ -29,6 +29,10 @@ public sealed class TrainedNetwork
             LibTorch.Load();
             Network.CheckWeights(definition, weights);
         }
+        else if (dense.Inputs != definition.Inputs || dense.Outputs != definition.Outputs)
+        {
+            throw new ModelFormatException($"{definition} promises {definition.Outputs} values of {definition.Inputs}, but computes {dense.Outputs} of {dense.Inputs}.");
+        }
 
         _scorer = (IRowScorer?)dense ?? new NativeScorer(definition, weights);
     }
@@ -67,8 +71,8 @@ public sealed class TrainedNetwork
     public int Outputs => Definition.Outputs;
 
     /// <summary>
-    /// Scores rows: regression in the label's unit, binary as logits, multiclass as probabilities. A row's scores do not depend on the rows
-    /// that are scored with it. Safe for all threads at once.
+    /// Scores rows: regression in the label's unit, binary as logits, multiclass as probabilities, features as activations. A row's scores do
+    /// not depend on the rows that are scored with it. Safe for all threads at once.
     /// </summary>
     /// <param name="rows">Features [n, <see cref="Inputs"/>], row after row.</param>
     /// <param name="scores">Room for [n, <see cref="Outputs"/>] scores.</param>
@@ -82,8 +86,33 @@ public sealed class TrainedNetwork
         return bad < 0 ? -1 : bad / Outputs;
     }
 
+    /// <summary>The same model with another network for the same features and task.</summary>
+    /// <param name="definition">The record that rebuilds the network.</param>
+    /// <param name="weights">Its weights.</param>
+    /// <param name="learningCurve">The losses of the part of the training that is left.</param>
+    /// <returns>The other model; this one stays as it is.</returns>
+    /// <exception cref="ModelFormatException">The weights are not those of such a network, or not finite.</exception>
+    public TrainedNetwork WithNetwork(NetworkDefinition definition, WeightSet weights, LearningCurve learningCurve) =>
+        With(definition, weights, Head, learningCurve);
+
     /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
     internal void Release() => (_scorer as NativeScorer)?.Release();
+
+    /// <summary>Takes the last layer away: what remains computes features for other trainers.</summary>
+    /// <returns>The body with those of the weights that it needs; null where the method offers none.</returns>
+    public TrainedNetwork? CreateBody()
+    {
+        if (Definition.Body is not { } body)
+            return null;
+        var reader = Weights.ReadPart();
+        if (body.BuildDense(reader) is null)
+        {
+            LibTorch.Load();
+            Network.TakeWeights(body, reader);
+        }
+
+        return With(body, [.. reader.Taken], new FeatureHead { Width = body.Outputs }, LearningCurve);
+    }
 
     /// <summary>Builds the network on a device, with the trained weights and in evaluation mode.</summary>
     /// <returns>The network; the caller owns it.</returns>
@@ -95,4 +124,13 @@ public sealed class TrainedNetwork
         network.eval();
         return network;
     }
+
+    private TrainedNetwork With(NetworkDefinition definition, WeightSet weights, TaskHead head, LearningCurve learningCurve) => new(definition, weights, head)
+    {
+        MethodName = MethodName,
+        OptionsJson = OptionsJson,
+        AcceptsMissingValues = AcceptsMissingValues,
+        FeatureNames = FeatureNames,
+        LearningCurve = learningCurve,
+    };
 }

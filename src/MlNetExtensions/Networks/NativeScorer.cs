@@ -33,6 +33,8 @@ internal sealed class NativeScorer(NetworkDefinition definition, WeightSet weigh
             var input = empty(rows.Length / Inputs, Inputs);
             rows.CopyTo(TensorMemory.Floats(input));
             var output = network.call(input).contiguous();
+            if (output.numel() != scores.Length)
+                throw new InvalidOperationException($"{definition} promises {Outputs} values for a row, but its network puts out {output.numel() * Inputs / rows.Length}.");
             TensorMemory.Floats(output).CopyTo(scores);
         }
         finally

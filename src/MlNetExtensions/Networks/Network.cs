@@ -32,7 +32,12 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         var weights = new WeightSet();
         using var scope = NewDisposeScope();
         foreach (var (name, tensor) in state_dict())
-            weights.Add(NamedTensor.Of(name, tensor.detach().cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray(), tensor.shape));
+        {
+            // TorchSharp refuses to read a tensor of no values.
+            float[] values = tensor.numel() == 0 ? [] : tensor.detach().cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray();
+            weights.Add(NamedTensor.Of(name, values, tensor.shape));
+        }
+
         return weights;
     }
 
@@ -45,7 +50,12 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         using var noGradient = no_grad();
         var reader = weights.Read();
         foreach (var (name, tensor) in state_dict())
-            tensor.copy_(torch.tensor(reader.Take(name, tensor.shape).ToArray(), tensor.shape));
+        {
+            var values = reader.Take(name, tensor.shape);
+            if (!values.IsEmpty)
+                tensor.copy_(torch.tensor(values.ToArray(), tensor.shape));
+        }
+
         reader.Finish();
     }
 
@@ -53,11 +63,16 @@ public abstract class Network : nn.Module<Tensor, Tensor>
     /// <param name="definition">The definition.</param>
     /// <param name="weights">The weights that a file holds.</param>
     /// <exception cref="ModelFormatException">A tensor is missing, has another shape, or is unknown to the network.</exception>
-    public static void CheckWeights(NetworkDefinition definition, WeightSet weights)
+    public static void CheckWeights(NetworkDefinition definition, WeightSet weights) => TakeWeights(definition, weights.Read());
+
+    /// <summary>Takes the weights of a network without building it.</summary>
+    /// <param name="definition">The definition.</param>
+    /// <param name="reader">Takes them.</param>
+    /// <exception cref="ModelFormatException">A tensor is missing or has another shape.</exception>
+    internal static void TakeWeights(NetworkDefinition definition, WeightReader reader)
     {
         using var scope = NewDisposeScope();
         using var network = definition.Build(META);
-        var reader = weights.Read();
         foreach (var (name, tensor) in network.state_dict())
             reader.Take(name, tensor.shape);
         reader.Finish();

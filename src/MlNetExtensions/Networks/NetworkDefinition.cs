@@ -30,6 +30,13 @@ public abstract record NetworkDefinition
     [JsonIgnore]
     public abstract long WeightCount { get; }
 
+    /// <summary>
+    /// The network up to the activations that its last layer reads, which are features for other trainers. Its tensors are those of this
+    /// network, by the same names, without those of the last layer. Null (the default) where the network offers none.
+    /// </summary>
+    [JsonIgnore]
+    public virtual NetworkDefinition? Body => null;
+
     /// <summary>Builds the network with weights that are not yet set.</summary>
     /// <param name="device">
     /// Where all parameters and buffers are to be: a device, or <see cref="torch.META"/> to learn the names and shapes of the tensors

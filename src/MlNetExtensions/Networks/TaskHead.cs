@@ -39,6 +39,7 @@ internal static class TaskKinds
 [JsonDerivedType(typeof(BinaryHead), "binary")]
 [JsonDerivedType(typeof(MulticlassHead), "multiclass")]
 [JsonDerivedType(typeof(MultiOutputRegressionHead), "multiOutputRegression")]
+[JsonDerivedType(typeof(FeatureHead), "features")]
 public abstract record TaskHead
 {
     /// <summary>Number of raw outputs that the task needs.</summary>

@@ -18,8 +18,16 @@ public sealed class WeightReader
 
     private readonly WeightSet _weights;
     private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
+    private readonly bool _takesPart;
 
-    internal WeightReader(WeightSet weights) => _weights = weights;
+    internal WeightReader(WeightSet weights, bool takesPart)
+    {
+        _weights = weights;
+        _takesPart = takesPart;
+    }
+
+    /// <summary>The tensors taken so far, in the order of the set.</summary>
+    internal IEnumerable<NamedTensor> Taken => _weights.Where(tensor => _taken.Contains(tensor.Name));
 
     /// <summary>Takes a <see cref="TensorType.Float32"/> tensor.</summary>
     /// <param name="name">The name.</param>
@@ -50,6 +58,8 @@ public sealed class WeightReader
     /// <exception cref="ModelFormatException">The set holds tensors that the network does not know; the message names them.</exception>
     public void Finish()
     {
+        if (_takesPart)
+            return;
         NamedTensor[] unknown = [.. _weights.Where(tensor => !_taken.Contains(tensor.Name))];
         if (unknown.Length == 0)
             return;

@@ -42,7 +42,10 @@ public sealed class WeightSet : IReadOnlyCollection<NamedTensor>
     public bool TryGet(string name, [NotNullWhen(true)] out NamedTensor? tensor) => _byName.TryGetValue(name, out tensor);
 
     /// <summary>Starts to take the tensors by name, to rebuild a network from them. Each rebuilding starts a reader of its own.</summary>
-    public WeightReader Read() => new(this);
+    public WeightReader Read() => new(this, takesPart: false);
+
+    /// <summary>Starts to take some of the tensors, to rebuild a part of the network that they belong to.</summary>
+    internal WeightReader ReadPart() => new(this, takesPart: true);
 
     /// <summary>Refuses weights that are not numbers or are infinite, as a network made of them would answer NaN to everything.</summary>
     /// <exception cref="ModelFormatException">An element is NaN or infinite; the message names its tensor, value and index.</exception>

@@ -12,6 +12,7 @@ public sealed class RandomStreams(int seed, Device device) : IDisposable
 {
     private Generator? _weights;
     private Generator? _training;
+    private Generator? _rows;
 
     /// <summary>The seed of the fit.</summary>
     public int Seed => seed;
@@ -21,6 +22,9 @@ public sealed class RandomStreams(int seed, Device device) : IDisposable
 
     /// <summary>What is drawn in each step, such as dropout masks and mixtures of rows; on the device of the training.</summary>
     public Generator Training => _training ??= Create(2, device);
+
+    /// <summary>Which rows are drawn, by methods that do not train on all of them at a time. It is on the CPU.</summary>
+    public Generator Rows => _rows ??= Create(3, CPU);
 
     /// <summary>Mixes two numbers into one that looks random and depends on every bit of both.</summary>
     /// <param name="first">A number.</param>
@@ -34,6 +38,7 @@ public sealed class RandomStreams(int seed, Device device) : IDisposable
     {
         _weights?.Dispose();
         _training?.Dispose();
+        _rows?.Dispose();
     }
 
     private Generator Create(ulong purpose, Device where) => new(Hash((ulong)seed, purpose) >> 1, where);

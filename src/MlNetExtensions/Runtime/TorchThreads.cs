@@ -4,12 +4,15 @@ namespace MlNetMlp.Runtime;
 
 /// <summary>Limits the threads that libtorch uses for calls from the current thread, until it is disposed on the same thread.</summary>
 /// <remarks>Where ML.NET already runs several cursors at once, more threads inside each of them only get in each other's way.</remarks>
-internal readonly ref struct TorchThreads
+public readonly ref struct TorchThreads
 {
     private readonly int _before;
 
     private TorchThreads(int before) => _before = before;
 
+    /// <summary>Sets the number of threads.</summary>
+    /// <param name="threads">The number, at least 1.</param>
+    /// <returns>What restores the number before.</returns>
     public static TorchThreads Limit(int threads)
     {
         var before = get_num_threads();
@@ -18,6 +21,7 @@ internal readonly ref struct TorchThreads
         return new(before);
     }
 
+    /// <summary>Restores the number of threads before.</summary>
     public void Dispose()
     {
         if (get_num_threads() != _before)

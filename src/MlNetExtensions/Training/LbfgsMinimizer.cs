@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -35,57 +36,72 @@ public static class LbfgsMinimizer
             throw new ArgumentException(
                 "The point must be a contiguous, non-empty vector of Float32 or Float64 that requires no gradient.", nameof(x));
         }
-        settings ??= new();
-        ArgumentOutOfRangeException.ThrowIfLessThan(settings.History, 1);
-        if (!(settings.SufficientDecrease > 0 && settings.SufficientDecrease < settings.Curvature && settings.Curvature < 1))
-        {
-            throw new ArgumentException("The Wolfe constants must satisfy 0 < SufficientDecrease < Curvature < 1, and are "
-                + $"{settings.SufficientDecrease} and {settings.Curvature}.", nameof(settings));
-        }
-        using Run run = new(x, evaluate, settings, cancellation);
-        return run.Minimize(report);
+        using LbfgsTensors vectors = new(x, evaluate, Checked(ref settings));
+        return new Run(vectors, settings, cancellation).Minimize(report);
     }
 
-    private sealed class Run : IDisposable
+    /// <summary>
+    /// Minimises a function on an array of the host, for small problems whose cost would otherwise be that of calling tensor operations.
+    /// Nothing is allocated for an evaluation.
+    /// </summary>
+    /// <param name="x">The starting point, at least one value. It is moved in place and holds the last accepted point at the end.</param>
+    /// <param name="evaluate">Returns f at <paramref name="x"/> as it then is, and fills the array that it is given with the gradient there.</param>
+    /// <param name="settings">The history's length, tolerances and limits; <see langword="null"/> for the defaults.</param>
+    /// <param name="report">Called after every accepted step; returns <see langword="false"/> to stop there.</param>
+    /// <param name="cancellation">Looked at before every evaluation.</param>
+    /// <returns>The value reached, and why the minimisation ended.</returns>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> asked for it.</exception>
+    public static LbfgsResult Minimize(double[] x, Func<double[], double> evaluate, LbfgsSettings? settings = null,
+        Func<LbfgsProgress, bool>? report = null, CancellationToken cancellation = default)
     {
-        private readonly Tensor _x;
-        private readonly Func<Tensor, double> _evaluate;
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(evaluate);
+        if (x.Length == 0)
+            throw new ArgumentException("The point must have at least one value.", nameof(x));
+        using LbfgsArrays vectors = new(x, evaluate, Checked(ref settings));
+        return new Run(vectors, settings, cancellation).Minimize(report);
+    }
+
+    private static LbfgsSettings Checked([NotNull] ref LbfgsSettings? settings)
+    {
+        settings ??= new();
+        ArgumentOutOfRangeException.ThrowIfLessThan(settings.History, 1);
+        return settings.SufficientDecrease > 0 && settings.SufficientDecrease < settings.Curvature && settings.Curvature < 1
+            ? settings
+            : throw new ArgumentException("The Wolfe constants must satisfy 0 < SufficientDecrease < Curvature < 1, and are "
+                + $"{settings.SufficientDecrease} and {settings.Curvature}.", nameof(settings));
+    }
+
+    private sealed class Run
+    {
+        private readonly LbfgsVectors _vectors;
         private readonly LbfgsSettings _settings;
         private readonly CancellationToken _cancellation;
-        private readonly double _rounding;
-        private readonly LbfgsHistory _history;
-        private readonly Tensor _origin;
-        private readonly Tensor _direction;
-        private readonly Tensor _trialGradient;
+        private readonly WolfeLineSearch _search;
         private int _evaluations;
         private int _iterations;
         private double _value;
 
-        public Run(Tensor x, Func<Tensor, double> evaluate, LbfgsSettings settings, CancellationToken cancellation)
+        public Run(LbfgsVectors vectors, LbfgsSettings settings, CancellationToken cancellation)
         {
-            _x = x;
-            _evaluate = evaluate;
+            _vectors = vectors;
             _settings = settings;
             _cancellation = cancellation;
             // Sums over many rows and ill-conditioned sums lose several digits: values that agree in two thirds of the digits are
             // told apart by their slopes only (4e-11 of the value in Float64, 2e-5 in Float32).
-            _rounding = Math.Pow(LbfgsHistory.Epsilon(x.dtype), 2.0 / 3);
-            _history = new(settings.History, x);
-            _origin = torch.empty_like(x).DetachFromDisposeScope();
-            _direction = torch.zeros_like(x).DetachFromDisposeScope();
-            _trialGradient = torch.zeros_like(x).DetachFromDisposeScope();
+            _search = new(At, settings, Math.Pow(settings.Precision ?? vectors.Epsilon, 2.0 / 3));
         }
 
         public LbfgsResult Minimize(Func<LbfgsProgress, bool>? report)
         {
             _value = Evaluate();
-            _history.SetGradient(_trialGradient);
-            if (!double.IsFinite(_value) || !double.IsFinite(_history.GradientNorm))
+            _vectors.KeepGradient();
+            if (!double.IsFinite(_value) || !double.IsFinite(_vectors.GradientNorm))
                 return Stop(LbfgsStop.NotFiniteAtStart);
 
             while (true)
             {
-                if (_history.GradientNorm <= _settings.GradientTolerance)
+                if (_vectors.GradientNorm <= _settings.GradientTolerance)
                     return Stop(LbfgsStop.GradientTolerance);
                 if (_iterations >= _settings.MaxIterations)
                     return Stop(LbfgsStop.MaxIterations);
@@ -96,76 +112,63 @@ public static class LbfgsMinimizer
                 {
                     if (_evaluations >= _settings.MaxEvaluations)
                         return Stop(LbfgsStop.MaxEvaluations);
-                    if (_history.IsEmpty)
+                    if (_vectors.IsEmpty)
                         return Stop(LbfgsStop.LineSearchFailed);
                     // What was learnt of the curvature misleads here: start again along the negative gradient.
-                    _history.Clear();
+                    _vectors.Forget();
                     continue;
                 }
 
-                _history.Push(_origin, _x, _trialGradient);
+                _vectors.KeepStep();
                 _iterations++;
                 var decrease = (_value - accepted.Value) / Math.Max(Math.Max(Math.Abs(_value), Math.Abs(accepted.Value)), 1);
                 _value = accepted.Value;
-                if (report?.Invoke(new(_iterations, _evaluations, _value, _history.GradientNorm, accepted.Step)) == false)
+                if (report?.Invoke(new(_iterations, _evaluations, _value, _vectors.GradientNorm, accepted.Step)) == false)
                     return Stop(LbfgsStop.Stopped);
                 if (_settings.RelativeTolerance > 0 && decrease <= _settings.RelativeTolerance
-                    && _history.GradientNorm > _settings.GradientTolerance)
+                    && _vectors.GradientNorm > _settings.GradientTolerance)
                 {
                     return Stop(LbfgsStop.RelativeTolerance);
                 }
             }
         }
 
-        public void Dispose()
-        {
-            _history.Dispose();
-            _origin.Dispose();
-            _direction.Dispose();
-            _trialGradient.Dispose();
-        }
-
         // Moves x along the quasi-Newton direction; leaves it where it was, and gives null, where no acceptable step was found.
         private LinePoint? Advance()
         {
-            _history.Direction(_direction);
-            var slope = _history.Gradient.Dot(_direction);
+            var slope = _vectors.Direct();
             if (!(slope < 0) || !double.IsFinite(slope))
                 return null;
 
-            _origin.copy_(_x);
             // Without curvature the gradient's length says nothing of the step's: move by at most one unit.
-            var first = _history.IsEmpty ? Math.Min(1, 1 / _history.GradientNorm) : 1;
-            WolfeLineSearch search = new(At, new(0, _value, slope), _settings, _rounding, _settings.MaxEvaluations - _evaluations);
+            var first = _vectors.IsEmpty ? Math.Min(1, 1 / _vectors.GradientNorm) : 1;
             LinePoint? accepted = null;
             try
             {
-                accepted = search.Search(first);
+                accepted = _search.Search(new(0, _value, slope), first, _settings.MaxEvaluations - _evaluations);
             }
             finally
             {
                 if (accepted is null)
-                    _x.copy_(_origin);
+                    _vectors.Return();
             }
             return accepted;
         }
 
         private LinePoint At(double step)
         {
-            _x.copy_(_origin);
-            _x.AddScaled(_direction, step);
+            _vectors.Move(step);
             var value = Evaluate();
-            return new(step, value, _trialGradient.Dot(_direction));
+            return new(step, value, _vectors.TrialSlope);
         }
 
         private double Evaluate()
         {
             _cancellation.ThrowIfCancellationRequested();
             _evaluations++;
-            using var scope = torch.NewDisposeScope();
-            return _evaluate(_trialGradient);
+            return _vectors.Evaluate();
         }
 
-        private LbfgsResult Stop(LbfgsStop reason) => new(_value, _history.GradientNorm, _iterations, _evaluations, reason);
+        private LbfgsResult Stop(LbfgsStop reason) => new(_value, _vectors.GradientNorm, _iterations, _evaluations, reason);
     }
 }

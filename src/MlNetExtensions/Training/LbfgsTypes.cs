@@ -25,6 +25,13 @@ public sealed record LbfgsSettings
     [Range(0.0, 1.0)]
     public double RelativeTolerance { get; init; } = 1e-9;
 
+    /// <summary>
+    /// Relative rounding error of the function's values, in (0, 0.1); null (the default) for that of the vector's type. Give 1e-7 for a
+    /// function on doubles that is computed in Single precision.
+    /// </summary>
+    [Range(0.0, 0.1, MinimumIsExclusive = true)]
+    public double? Precision { get; init; }
+
     /// <summary>c₁ of the sufficient decrease f(x + αd) ≤ f(x) + c₁α·gᵀd, in (0, ½).</summary>
     [Range(0.0, 0.5, MinimumIsExclusive = true, MaximumIsExclusive = true)]
     public double SufficientDecrease { get; init; } = 1e-4;

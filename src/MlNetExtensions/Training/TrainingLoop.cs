@@ -28,7 +28,7 @@ internal sealed class TrainingLoop : IDisposable
         _loss = loss ?? ((net, batch) => head.Loss(net.call(batch.Features), batch.Labels, batch.Weights, settings.LabelSmoothing));
         data.MoveTo(run.Device);
         _parameters = new FlatParameters(network);
-        _monitor = new TrainingMonitor(run.Observer, head, settings.Epochs, data.RowCount, settings.Patience);
+        _monitor = run.Watch(head, settings.Epochs, data.RowCount, settings.Patience);
     }
 
     public LearningCurve Run()
@@ -39,7 +39,7 @@ internal sealed class TrainingLoop : IDisposable
         {
             reason = _settings.Optimizer == OptimizerKind.Lbfgs ? RunFullBatch() : RunMiniBatches();
         }
-        catch (OperationCanceledException) when (_run.Observer.KeepBestWhenCancelled && _run.Observer.Cancellation.IsCancellationRequested && _monitor.Step > 0)
+        catch (OperationCanceledException) when (_monitor.KeepsBest)
         {
             reason = "Cancelled; the best so far is kept.";
         }

@@ -3,30 +3,67 @@ using MlNetMlp.Networks;
 
 namespace MlNetMlp.Training;
 
-/// <summary>Keeps the learning curve of a training, tells of its progress and says when the validation loss has stopped falling.</summary>
-internal sealed class TrainingMonitor(TrainingObserver observer, TaskHead head, int epochs, long rowsPerEpoch, int patience)
+/// <summary>
+/// Keeps the learning curve of a training, tells of its progress and says when the validation loss has stopped falling. What an epoch is, the
+/// method decides: a pass over the rows, or a step of boosting. Made by <see cref="TrainingRun.Watch"/>.
+/// </summary>
+public sealed class TrainingMonitor
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(0.5);
     private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(2);
 
-    private readonly List<LearningCurvePoint> _points = [];
+    private readonly TrainingObserver _observer;
+    private readonly TaskHead _head;
+    private readonly int _epochs;
+    private readonly long _rowsPerEpoch;
+    private readonly int _patience;
+    private readonly Action<LearningCurve> _finished;
+    private readonly List<LearningCurvePoint> _points;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private TimeSpan _lastReport;
     private TimeSpan _lastLog = -LogInterval;
     private double _epochLoss;
     private long _epochRows;
     private long _rows;
+    private bool _isJudged;
 
+    internal TrainingMonitor(
+        TrainingObserver observer, TaskHead head, int epochs, long rowsPerEpoch, int patience, IEnumerable<LearningCurvePoint> earlier,
+        Action<LearningCurve> finished)
+    {
+        (_observer, _head, _epochs, _rowsPerEpoch, _patience, _finished) = (observer, head, epochs, rowsPerEpoch, patience, finished);
+        _points = [.. earlier];
+        BestEpoch = _points.Count;
+    }
+
+    /// <summary>Number of optimiser steps done.</summary>
     public long Step { get; private set; }
 
+    /// <summary>The epoch under way, from 1.</summary>
     public int Epoch => _points.Count + 1;
 
+    /// <summary>The epoch with the least validation loss so far; the last epoch of an earlier model, or 0, where there is none yet.</summary>
     public int BestEpoch { get; private set; }
 
+    /// <summary>The least validation loss so far.</summary>
     public double BestLoss { get; private set; } = double.PositiveInfinity;
 
-    public bool HasStalled => patience > 0 && BestEpoch > 0 && _points.Count - BestEpoch >= patience;
+    /// <summary>Whether any state of the network was judged by rows held out, so that <see cref="BestEpoch"/> means something.</summary>
+    public bool IsJudged => _isJudged;
 
+    /// <summary>Whether the validation loss has not fallen for as many epochs as patience allows.</summary>
+    public bool HasStalled => _patience > 0 && _isJudged && _points.Count - BestEpoch >= _patience;
+
+    /// <summary>Whether the user has cancelled the training and wants the best of it: then it ends as if all were done.</summary>
+    public bool KeepsBest => _observer.KeepBestWhenCancelled && _observer.Cancellation.IsCancellationRequested && Step > 0;
+
+    /// <summary>Tells how good the network is before the first epoch, where that is a state to go back to.</summary>
+    /// <param name="validationLoss">Loss on the rows held out.</param>
+    public void OnStart(double validationLoss) => (BestLoss, _isJudged) = (validationLoss, true);
+
+    /// <summary>Notes the end of an optimiser step.</summary>
+    /// <param name="loss">Mean loss of the rows of the step.</param>
+    /// <param name="rows">Number of rows of the step.</param>
     public void OnStep(double loss, long rows)
     {
         Step++;
@@ -45,17 +82,22 @@ internal sealed class TrainingMonitor(TrainingObserver observer, TaskHead head, 
         _points.Add(new(Epoch, _epochLoss / Math.Max(1, _epochRows), validation?.Loss, validation?.Metric));
         var isBest = validation is { } held && held.Loss < BestLoss;
         if (isBest)
-            (BestLoss, BestEpoch) = (validation!.Value.Loss, _points.Count);
+            (BestLoss, BestEpoch, _isJudged) = (validation!.Value.Loss, _points.Count, true);
         Report(isEndOfEpoch: true);
         (_epochLoss, _epochRows) = (0, 0);
         return isBest;
     }
 
+    /// <summary>Notes the end of the training.</summary>
+    /// <param name="reason">Why it ended, as a sentence.</param>
+    /// <returns>The losses, epoch by epoch.</returns>
     public LearningCurve Finish(string reason)
     {
-        var best = BestEpoch > 0 ? BestEpoch : _points.Count;
-        observer.Log($"Training ended after {_points.Count} epochs and {_clock.Elapsed.TotalSeconds:F1} s: {reason}{(BestEpoch > 0 ? $" The weights of epoch {best} are kept." : "")}");
-        return new LearningCurve { Points = [.. _points], MetricName = head.MetricName, BestEpoch = best, StopReason = reason };
+        var best = _isJudged ? BestEpoch : _points.Count;
+        _observer.Log($"Training ended after {_points.Count} epochs and {_clock.Elapsed.TotalSeconds:F1} s: {reason}{(_isJudged ? $" The weights of epoch {best} are kept." : "")}");
+        var curve = new LearningCurve { Points = [.. _points], MetricName = _head.MetricName, BestEpoch = best, StopReason = reason };
+        _finished(curve);
+        return curve;
     }
 
     private void Report(bool isEndOfEpoch)
@@ -66,24 +108,24 @@ internal sealed class TrainingMonitor(TrainingObserver observer, TaskHead head, 
         var progress = new TrainingProgress
         {
             Epoch = isEndOfEpoch ? _points.Count : Epoch,
-            Epochs = epochs,
+            Epochs = _epochs,
             Step = Step,
             TrainingLoss = _epochLoss / Math.Max(1, _epochRows),
             ValidationLoss = last?.ValidationLoss,
             Metric = last?.Metric,
-            MetricName = head.MetricName,
+            MetricName = _head.MetricName,
             RowsPerSecond = rowsPerSecond,
             Elapsed = elapsed,
-            Remaining = TimeSpan.FromSeconds(Math.Min(1e9, Math.Max(0, ((double)epochs * rowsPerEpoch) - _rows) / Math.Max(1e-9, rowsPerSecond))),
-            BestEpoch = BestEpoch,
-            BestLoss = BestEpoch > 0 ? BestLoss : null,
+            Remaining = TimeSpan.FromSeconds(Math.Min(1e9, Math.Max(0, ((double)_epochs * _rowsPerEpoch) - _rows) / Math.Max(1e-9, rowsPerSecond))),
+            BestEpoch = _isJudged ? BestEpoch : 0,
+            BestLoss = _isJudged ? BestLoss : null,
             IsEndOfEpoch = isEndOfEpoch,
         };
-        observer.Progress?.Report(progress);
+        _observer.Progress?.Report(progress);
         _lastReport = elapsed;
         if (elapsed - _lastLog >= LogInterval)
         {
-            observer.Log(progress.ToString());
+            _observer.Log(progress.ToString());
             _lastLog = elapsed;
         }
     }

@@ -20,8 +20,9 @@ public sealed class TrainingRun : IDisposable
 {
     private readonly Network? _initial;
 
-    internal TrainingRun(Device device, int seed, TrainingObserver observer, Network? initial)
+    internal TrainingRun(Device device, int seed, TrainingObserver observer, Network? initial, LearningCurve? initialCurve = null)
     {
+        InitialCurve = initialCurve ?? LearningCurve.Empty;
         Device = device;
         Random = new RandomStreams(seed, device);
         Observer = observer;
@@ -34,11 +35,17 @@ public sealed class TrainingRun : IDisposable
     /// <summary>The random numbers of this fit.</summary>
     public RandomStreams Random { get; }
 
-    /// <summary>The losses of the last call of <see cref="Minimize"/>.</summary>
+    /// <summary>The losses of the training that ended last.</summary>
     public LearningCurve Curve { get; private set; } = LearningCurve.Empty;
 
     /// <summary>Whether the fit goes on from an earlier model: its scaling of the inputs is kept then.</summary>
     public bool IsContinued => _initial is not null;
+
+    /// <summary>The network of the earlier model that the fit goes on from, on the CPU, to be left as it is; or null.</summary>
+    public Network? Initial => _initial;
+
+    /// <summary>The losses of the earlier model's training.</summary>
+    public LearningCurve InitialCurve { get; }
 
     internal TrainingObserver Observer { get; }
 
@@ -93,9 +100,18 @@ public sealed class TrainingRun : IDisposable
     public LearningCurve Minimize(Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss = null)
     {
         using var loop = new TrainingLoop(this, network, data, head, settings, loss);
-        Curve = loop.Run();
-        return Curve;
+        return loop.Run();
     }
+
+    /// <summary>Watches a training of one's own: keeps its curve, reports, and judges by the rows held out.</summary>
+    /// <param name="head">The task.</param>
+    /// <param name="epochs">Number of epochs planned.</param>
+    /// <param name="rowsPerEpoch">Rows that an epoch goes through.</param>
+    /// <param name="patience">Epochs without a new least validation loss after which training has stalled, 0 for never.</param>
+    /// <param name="earlier">Epochs of the earlier model's curve that are kept, and counted among the epochs.</param>
+    /// <returns>The watcher; its <see cref="TrainingMonitor.Finish"/> sets <see cref="Curve"/>.</returns>
+    public TrainingMonitor Watch(TaskHead head, int epochs, long rowsPerEpoch, int patience, int earlier = 0) =>
+        new(Observer, head, epochs, rowsPerEpoch, patience, InitialCurve.Points.Take(earlier), curve => Curve = curve);
 
     /// <summary>Releases the streams of random numbers.</summary>
     public void Dispose() => Random.Dispose();

@@ -16,16 +16,19 @@ internal readonly record struct LinePoint(double Step, double Value, double Slop
 /// drowned by rounding (Hager and Zhang, "A New Conjugate Gradient Method with Guaranteed Descent and an Efficient Line Search", 2005,
 /// equation 4.1).
 /// </remarks>
-internal sealed class WolfeLineSearch(
-    Func<double, LinePoint> evaluate, LinePoint origin, LbfgsSettings settings, double rounding, int budget)
+internal sealed class WolfeLineSearch(Func<double, LinePoint> evaluate, LbfgsSettings settings, double rounding)
 {
     private const double Stretch = 10;
-    private readonly double _noise = rounding * Math.Abs(origin.Value);
-    private int _left = Math.Min(budget, settings.MaxLineSearchEvaluations);
+    private LinePoint _origin;
+    private double _noise;
+    private int _left;
 
     // The accepted point, which is always the last one evaluated; null where the budget or the precision ran out.
-    public LinePoint? Search(double step)
+    public LinePoint? Search(LinePoint origin, double step, int budget)
     {
+        _origin = origin;
+        _noise = rounding * Math.Abs(origin.Value);
+        _left = Math.Min(budget, settings.MaxLineSearchEvaluations);
         var previous = origin;
         while (_left > 0)
         {
@@ -96,15 +99,15 @@ internal sealed class WolfeLineSearch(
         return evaluate(step);
     }
 
-    private bool IsFlatEnough(LinePoint point) => Math.Abs(point.Slope) <= -settings.Curvature * origin.Slope;
+    private bool IsFlatEnough(LinePoint point) => Math.Abs(point.Slope) <= -settings.Curvature * _origin.Slope;
 
     private bool IsTooHigh(LinePoint point, LinePoint low)
     {
         if (!point.IsFinite)
             return true;
-        if (Math.Abs(point.Value - origin.Value) <= _noise)
-            return point.Slope > (2 * settings.SufficientDecrease - 1) * origin.Slope;
-        return point.Value > origin.Value + settings.SufficientDecrease * point.Step * origin.Slope
+        if (Math.Abs(point.Value - _origin.Value) <= _noise)
+            return point.Slope > (2 * settings.SufficientDecrease - 1) * _origin.Slope;
+        return point.Value > _origin.Value + settings.SufficientDecrease * point.Step * _origin.Slope
             || (low.Step > 0 && point.Value >= low.Value);
     }
 }

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
@@ -75,6 +76,13 @@ public sealed record ScaledMlpDefinition : NetworkDefinition
     /// <summary>Whether standardised inputs are bent smoothly to stay within ±3.</summary>
     public required bool ClipInputs { get; init; }
 
+    /// <summary>Whether the last layer is left out, so that the W activations that it would read are put out.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsBody { get; init; }
+
+    /// <inheritdoc/>
+    public override NetworkDefinition? Body => IsBody ? null : this with { IsBody = true, Outputs = Width };
+
     /// <inheritdoc/>
     public override long WeightCount => ParameterCount + BufferCount;
 
@@ -88,7 +96,7 @@ public sealed record ScaledMlpDefinition : NetworkDefinition
                 ? l * ((2 * f * w * w) + ((f + 1) * w))
                 : (l - 1) * ((w * w) + w);
             var gains = Normalization == ScaledMlpNormalization.None ? 0 : l * 2 * w;
-            return ((Inputs + 1) * w) + layers + gains + ((w + 1) * Outputs);
+            return ((Inputs + 1) * w) + layers + gains + (IsBody ? 0 : (w + 1) * Outputs);
         }
     }
 
@@ -125,7 +133,7 @@ public sealed record ScaledMlpDefinition : NetworkDefinition
             }
         }
 
-        var y = Layer(z, "output", Outputs);
+        var y = IsBody ? z : Layer(z, "output", Outputs);
         weights.Finish();
         return builder.Build(y);
 
@@ -167,7 +175,7 @@ internal sealed class ScaledMlpNetwork : Network
     private readonly ModuleList<Dense> expand = [];
     private readonly ModuleList<Dense> contract = [];
     private readonly ModuleList<Dense> hidden = [];
-    private readonly Dense output;
+    private readonly Dense? output;
 
     public ScaledMlpNetwork(ScaledMlpDefinition definition, Device device)
         : base(definition)
@@ -177,7 +185,7 @@ internal sealed class ScaledMlpNetwork : Network
         if (definition.StandardizeInputs)
             (mean, scale) = (zeros(definition.Inputs, device: device), ones(definition.Inputs, device: device));
         input = new Dense(definition.Inputs, width, device);
-        output = new Dense(width, definition.Outputs, device);
+        output = definition.IsBody ? null : new Dense(width, definition.Outputs, device);
         for (var l = 0; l < definition.Blocks; l++)
         {
             if (definition.Normalization == ScaledMlpNormalization.Layer)
@@ -202,8 +210,8 @@ internal sealed class ScaledMlpNetwork : Network
     /// <summary>A_in, b_in.</summary>
     public Dense InputLayer => input;
 
-    /// <summary>A_out, b_out.</summary>
-    public Dense OutputLayer => output;
+    /// <summary>A_out, b_out; null for a body.</summary>
+    public Dense? OutputLayer => output;
 
     /// <summary>U_l, d_l.</summary>
     public IEnumerable<Dense> Contractions => contract;
@@ -229,7 +237,7 @@ internal sealed class ScaledMlpNetwork : Network
             }
         }
 
-        return output.call(z);                                              // A_out·z_L + b_out: [rows, K]
+        return output is null ? z : output.call(z);                         // A_out·z_L + b_out: [rows, K]
     }
 
     /// <summary>Fixes how inputs are standardised.</summary>
@@ -250,7 +258,7 @@ internal sealed class ScaledMlpNetwork : Network
         input.Initialize(random);
         foreach (var layer in expand.Zip(contract).SelectMany(pair => new[] { pair.First, pair.Second }).Concat(hidden))
             layer.Initialize(random);
-        output.Initialize(random);
+        output?.Initialize(random);
         foreach (var norm in norms)
         {
             foreach (var (name, tensor) in norm.state_dict())

@@ -74,7 +74,10 @@ internal sealed class FaultyModel(ITransformer right) : ITransformer
     /// <summary>Saves something else, or something more.</summary>
     public Action<ModelSaveContext, Action> Saving { get; init; } = (_, save) => save();
 
-    public bool IsRowToRowMapper => right.IsRowToRowMapper;
+    /// <summary>Whether the model says that it can score rows one by one.</summary>
+    public bool ScoresRows { get; init; } = true;
+
+    public bool IsRowToRowMapper => ScoresRows && right.IsRowToRowMapper;
 
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => Schema(right.GetOutputSchema(inputSchema));
 

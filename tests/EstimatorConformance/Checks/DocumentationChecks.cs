@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Xml.Linq;
 using Microsoft.ML;
+using MlNetMlp.Methods;
 
 namespace MlNetMlp.Conformance.Checks;
 
@@ -15,8 +16,8 @@ internal static class DocumentationChecks
     public static void IsDocumented(Trial trial)
     {
         var (subject, root) = (trial.Subject, trial.Subject.Profile.Repository!);
-        var method = subject.OptionsType.DeclaringType;
-        Assert.True(method?.Name == subject.Name && subject.OptionsType.Name == "Options", $"the options are {subject.OptionsType}, not {subject.Name}.Options");
+        var method = subject.Assembly.GetExportedTypes().SingleOrDefault(type => type.Name == subject.Name && typeof(INetworkMethod).IsAssignableFrom(type));
+        Assert.True(method is not null && subject.OptionsType.Name == "Options", $"there is no method {subject.Name} in {subject.Assembly}, or {subject.OptionsType} are not its Options");
         Says(XmlDocs.Of(method), $"the documentation of {method}", "### Input and output columns", "### Trainer characteristics", "### Training algorithm details", "### References", "https://");
         foreach (var door in subject.CatalogMethods)
             Assert.True(XmlDocs.Text(XmlDocs.Of(door)?.Element("summary")).Length > 0, $"{door} has no summary");
@@ -27,9 +28,11 @@ internal static class DocumentationChecks
         Assert.True(File.Exists(page), $"there is no page {page}");
         Says(File.ReadAllText(page), page, [.. Sections, "```csharp", OptionRow.Markdown(subject.DefaultOptions())]);
         var row = File.ReadLines(Path.Combine(root, "docs", "catalog.md")).FirstOrDefault(line => line.StartsWith($"| [{subject.Name}](methods/{subject.Name}.md) |", StringComparison.Ordinal));
-        Assert.True(row?.Contains(subject.Task.ToString().ToLowerInvariant(), StringComparison.Ordinal) ?? false, $"docs/catalog.md has no row of {subject.Name} for {subject.Task}");
+        Assert.True(row?.Contains(Task(subject), StringComparison.Ordinal) ?? false, $"docs/catalog.md has no row of {subject.Name} for {subject.Task}");
         LoadersAreRegistered(trial.Model.GetType().Assembly);
     }
+
+    private static string Task(Subject subject) => subject.Task == EstimatorTask.MultiOutput ? "multi-output" : subject.Task.ToString().ToLowerInvariant();
 
     // A loader that cannot be registered breaks the first load of any model of its assembly.
     private static void LoadersAreRegistered(Assembly assembly)

@@ -13,8 +13,12 @@ internal static class IntegrationChecks
     [Check(39, "Evaluate, CrossValidate, PermutationFeatureImportance, OneVersusAll, calibrators, ChangeModelThreshold, a validation set and prediction engines accept it", IsSlow = true)]
     public static void ToolsAcceptIt(Trial trial)
     {
-        CrossValidates(trial);
-        ExplainsItself(trial);
+        if (EstimatorTask.MlNet.HasFlag(trial.Task))
+        {
+            CrossValidates(trial);
+            ExplainsItself(trial);
+        }
+
         if (trial.Task == EstimatorTask.Binary)
         {
             Calibrates(trial);

@@ -23,6 +23,7 @@ internal static class LearningChecks
         var (what, value, least) = trial.Task switch
         {
             EstimatorTask.Regression => ("R²", trial.Ml.Regression.Evaluate(scored).RSquared, LeastFit),
+            EstimatorTask.MultiOutput => ("R²", LeastRSquared(scored), LeastFit),
             EstimatorTask.Binary => ("accuracy", trial.Ml.BinaryClassification.EvaluateNonCalibrated(scored).Accuracy, LeastAccuracy),
             _ => ("accuracy", trial.Ml.MulticlassClassification.Evaluate(scored).MicroAccuracy, LeastAccuracy),
         };
@@ -166,8 +167,21 @@ internal static class LearningChecks
         }
     }
 
+    // ML.NET evaluates one number at a time.
+    private static double LeastRSquared(IDataView scored)
+    {
+        var labels = scored.GetColumn<float[]>("Label").ToArray();
+        var scores = scored.GetColumn<float[]>("Score").ToArray();
+        return Enumerable.Range(0, labels[0].Length).Min(k =>
+        {
+            var mean = labels.Average(label => label[k]);
+            return 1 - (labels.Zip(scores).Sum(pair => Math.Pow(pair.First[k] - pair.Second[k], 2)) / labels.Sum(label => Math.Pow(label[k] - mean, 2)));
+        });
+    }
+
     private static torch.Tensor Labels(Trial trial) => trial.Task switch
     {
+        EstimatorTask.MultiOutput => torch.tensor(trial.Rows.SelectMany(row => new[] { row.Number, -row.Number }).ToArray(), [trial.Rows.Count, 2]),
         EstimatorTask.Regression => torch.tensor(trial.Rows.Select(row => row.Number).ToArray()),
         EstimatorTask.Binary => torch.tensor(trial.Rows.Select(row => row.Flag ? 1f : 0f).ToArray()),
         _ => torch.tensor(trial.Rows.Select(row => (long)Samples.Kinds.ToList().IndexOf(row.Kind!)).ToArray()),

@@ -277,16 +277,29 @@ public class BadInputTests
         var model = trainer.Fit(Odds());
         var wide = Ml.Transforms.Concatenate("Features", "Features", "Scalar").Fit(Odds()).Transform(Odds());
 
-        foreach (Action attempt in new Action[] { () => model.Transform(wide), () => trainer.Fit(Odds(), wide) })
+        foreach (Action attempt in new Action[] { () => model.Transform(wide), () => model.GetOutputSchema(wide.Schema), () => trainer.Fit(Odds(), wide) })
         {
             var e = Assert.Throws<ArgumentOutOfRangeException>(attempt);
             Assert.Contains("The feature column 'Features' has 4 slots, but the model was trained on 3.", e.Message, StringComparison.Ordinal);
         }
+    }
 
-        var schema = Assert.Throws<ArgumentOutOfRangeException>(() => model.GetOutputSchema(wide.Schema));
-        Assert.Matches("feature column 'Features'.*Vector<Single, 3>.*Vector<Single, 4>", schema.Message);
-        var missing = Assert.ThrowsAny<ArgumentException>(() => model.Transform(Ml.Transforms.DropColumns("Features").Fit(Odds()).Transform(Odds())));
-        Assert.Contains("Features", missing.Message, StringComparison.Ordinal);
+    [Fact]
+    public void A_model_says_what_is_wrong_with_a_feature_column_as_its_trainer_does()
+    {
+        ITransformer model = Ml.Regression.Trainers.CreateTrainer(new PlainMlp(Options("Real"))).Fit(Odds());
+        (string Message, IEstimator<ITransformer> Change)[] cases =
+        [
+            ("There is no column 'Features' to be the feature column. Columns are: 'Loose', ", Ml.Transforms.DropColumns("Features")),
+            ("The feature column 'Features' must be a vector of numbers (best Single), but is String.", Ml.Transforms.CopyColumns("Features", "Text")),
+            ("The feature column 'Features' must be a vector of known size, but is VarVector<Single>.", Ml.Transforms.CopyColumns("Features", "Loose")),
+        ];
+        foreach (var (message, change) in cases)
+        {
+            var data = change.Fit(Odds()).Transform(Odds());
+            Action[] attempts = [() => model.Transform(data), () => model.GetOutputSchema(data.Schema), () => model.GetRowToRowMapper(data.Schema)];
+            Assert.All(attempts, attempt => Assert.Contains(message, Assert.Throws<ArgumentOutOfRangeException>(attempt).Message, StringComparison.Ordinal));
+        }
     }
 
     [Fact]

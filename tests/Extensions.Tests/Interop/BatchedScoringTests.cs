@@ -152,6 +152,30 @@ public class BatchedScoringTests
     }
 
     [Fact]
+    public void ColumnsThatAScoreHidesKeepTheirPlacesAndValues()
+    {
+        // ML.NET puts a new column right behind the one of its name, so that all columns after it move.
+        var rows = Rows.Make(100, seed: 9);
+        var hiding = Ml.Transforms.CopyColumns("Score", "Target").Append(Ml.Transforms.CopyColumns("Last", "Number"));
+        var scored = Model.Transform(hiding.Fit(Rows.View(Ml, rows)).Transform(Rows.View(Ml, rows)));
+        var hidden = scored.Schema.First(column => column.Name == "Score");
+        Assert.Equal(hidden.Index + 1, scored.Schema["Score"].Index);
+
+        using var cursor = scored.GetRowCursor([hidden, scored.Schema["Last"], scored.Schema["Score"]]);
+        var (before, last, score) = (cursor.GetGetter<float>(hidden), cursor.GetGetter<int>(scored.Schema["Last"]), cursor.GetGetter<float>(scored.Schema["Score"]));
+        var expected = Alone(rows);
+        var (target, number, value) = (0f, 0, 0f);
+        while (cursor.MoveNext())
+        {
+            before(ref target);
+            last(ref number);
+            score(ref value);
+            var row = rows[(int)cursor.Position];
+            Assert.Equal((row.Target, row.Number, expected[(int)cursor.Position]), (target, number, value));
+        }
+    }
+
+    [Fact]
     public void ALookAtTheFirstRowsIsCheap()
     {
         var reads = 0;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Networks;
 using MlNetMlp.Tests.Support;
@@ -28,6 +29,24 @@ public sealed class FreshProcessTests : IDisposable
 
         Assert.Equal("input " + string.Join(' ', Fitted.Data.Schema.Select(column => column.Name)), output[0]);
         var expected = Fitted.Scores(model).Select(score => BitConverter.SingleToUInt32Bits(score).ToString("x8", CultureInfo.InvariantCulture));
+        Assert.Equal("scores " + string.Join(' ', expected), output[1]);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Features_are_the_same_to_the_bit(bool isDense)
+    {
+        var model = Fitted.Ml.Transforms.CreateFeaturizer("Deep", Fitted.Model(TaskKind.Binary, isDense), "Features").Fit(Fitted.Named);
+        var (file, data) = (Path.Combine(_folder, "features.zip"), Path.Combine(_folder, "rows.idv"));
+        Fitted.Ml.Model.Save(model, Fitted.Named.Schema, file);
+        using (var stream = File.Create(data))
+            Fitted.Ml.Data.SaveAsBinary(Fitted.Named, stream);
+
+        var output = Run("score", file, data, "Deep");
+
+        var expected = model.Transform(Fitted.Named).GetColumn<VBuffer<float>>("Deep").SelectMany(row => row.DenseValues())
+            .Select(value => BitConverter.SingleToUInt32Bits(value).ToString("x8", CultureInfo.InvariantCulture));
         Assert.Equal("scores " + string.Join(' ', expected), output[1]);
     }
 

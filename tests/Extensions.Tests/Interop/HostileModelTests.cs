@@ -4,6 +4,8 @@ using System.Reflection;
 using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Interop;
 using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
@@ -35,6 +37,9 @@ public sealed class HostileModelTests : IDisposable
     public sealed record Generic<T> : Unsealed;
 
     private static byte[] Good(TaskKind task = TaskKind.Regression, bool isDense = true) => ModelZip.Save(Fitted.Model(task, isDense));
+
+    private static byte[] Features() =>
+        ModelZip.Save(Fitted.Ml.Transforms.CreateFeaturizer("Deep", Fitted.Model(TaskKind.Regression)).Fit(Fitted.Named), Fitted.Named);
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
@@ -255,6 +260,70 @@ public sealed class HostileModelTests : IDisposable
     [InlineData("{\"$type\":\"multiOutputRegression\",\"labelMeans\":[1,2,3],\"labelScales\":[1,2,3],\"labelNames\":[\"a\",null,\"c\"]}", "'LabelNames' must be 3 names")]
     public void A_head_of_several_outputs_that_cannot_be_is_refused(string json, string message) =>
         Refused(ModelZip.ChangeJson(Good(TaskKind.MultiOutputRegression), root => Set(root, "head", JsonNode.Parse(json))), message);
+
+    [Theory]
+    [InlineData("head", "{\"$type\":\"regression\",\"labelMean\":0,\"labelScale\":1}", "the network has 8 outputs, but its task needs 1")]
+    [InlineData("head", "{\"$type\":\"multiclass\",\"classes\":8}", "the task is MulticlassHead, but the model is one for FeatureHead")]
+    [InlineData("head", "{\"$type\":\"features\",\"width\":0}", "'Width' must be at least 1")]
+    [InlineData("head", "{\"$type\":\"features\",\"width\":9}", "the network has 8 outputs, but its task needs 9")]
+    [InlineData("head", "{\"$type\":\"features\"}", "width")]
+    [InlineData("head", "null", "head")]
+    [InlineData("definition.isBody", "false", "weights.safetensors: the entry has")]
+    [InlineData("definition.hidden", "7", "weights.safetensors: ")]
+    [InlineData("definition.hidden", "100000", "weights.safetensors: the entry has")]
+    [InlineData("definition.inputs", "0", "'Inputs' must be at least 1")]
+    [InlineData("featureNames", "[\"a\"]", "there are 1 feature names for 7 features")]
+    public void Features_that_cannot_be_are_refused(string member, string json, string message) =>
+        Refused(ModelZip.ChangeJson(Features(), root => Set(root, member, JsonNode.Parse(json))), message);
+
+    [Fact]
+    public void Features_of_another_width_than_promised_are_refused() =>
+        Refused(
+            ModelZip.ChangeJson(Features(), root =>
+            {
+                Set(root, "definition.outputs", 5);
+                Set(root, "head.width", 5);
+            }),
+            "promises 5 values of 7, but computes 8 of 7");
+
+    [Fact]
+    public void A_network_with_its_last_layer_is_no_body_and_a_body_predicts_nothing()
+    {
+        var (whole, body) = (Good(TaskKind.Regression), Features());
+        var swapped = ModelZip.Change(ModelZip.Change(whole, ModelZip.Header, _ => ModelZip.Read(body, ModelZip.Header)[0]), ModelZip.Weights, _ => ModelZip.Read(body, ModelZip.Weights)[0]);
+        Refused(swapped, "the task is FeatureHead, but the model is one for RegressionHead");
+        swapped = ModelZip.Change(ModelZip.Change(body, ModelZip.Header, _ => ModelZip.Read(whole, ModelZip.Header)[0]), ModelZip.Weights, _ => ModelZip.Read(whole, ModelZip.Weights)[0]);
+        Refused(swapped, "the task is RegressionHead, but the model is one for FeatureHead");
+    }
+
+    [Fact]
+    public void Damaged_files_of_features_are_refused_or_do_no_harm()
+    {
+        var file = Features();
+        float[] Read(ITransformer model) => [.. model.Transform(Fitted.Named).GetColumn<VBuffer<float>>("Deep").SelectMany(row => row.DenseValues())];
+        var expected = Read(ModelZip.Load(file));
+        for (var i = 0; i < 50; i++)
+            AssertSensible(Innermost(Assert.ThrowsAny<Exception>(() => ModelZip.Load(file[..(file.Length * i / 50)]))), $"cut {i}");
+
+        var random = new DeterministicRandom(8);
+        for (var i = 0; i < 200; i++)
+        {
+            byte[] damaged = [.. file];
+            damaged[(int)(random.NextDouble() * file.Length)] ^= (byte)(1 << (i % 8));
+            ITransformer model;
+            try
+            {
+                model = ModelZip.Load(damaged);
+            }
+            catch (Exception e)
+            {
+                AssertSensible(Innermost(e), $"flip {i}");
+                continue;
+            }
+
+            Bits.Equal(expected, Read(model));
+        }
+    }
 
     [Fact]
     public void Wild_sizes_are_refused_before_memory_is_taken()

@@ -18,6 +18,9 @@ public static class Fitted
 
     public static IDataView Data { get; } = Rows.View(Ml, FewRows);
 
+    /// <summary>The data with the features that the models read.</summary>
+    public static IDataView Named { get; } = Features().Fit(Data).Transform(Data);
+
     /// <summary>Every task, dense (scored by managed code) and not.</summary>
     public static TheoryData<TaskKind, bool> Kinds
     {
@@ -47,8 +50,7 @@ public static class Fitted
     public static IEstimator<ITransformer> Pipeline(TaskKind task, PlainMlp.Options options)
     {
         var method = new PlainMlp(options);
-        var named = Ml.Transforms.Concatenate("Features", "Features", "Number2", "Weight");
-        var start = Ml.Transforms.Conversion.ConvertType("Number2", "Number").Append(named);
+        var start = Features();
         return task switch
         {
             TaskKind.Regression => start.Append(Ml.Regression.Trainers.CreateTrainer(method)),
@@ -60,6 +62,9 @@ public static class Fitted
                 .Append(Ml.Transforms.Conversion.MapKeyToValue("Answer", "PredictedLabel")),
         };
     }
+
+    private static EstimatorChain<ColumnConcatenatingTransformer> Features() =>
+        Ml.Transforms.Conversion.ConvertType("Number2", "Number").Append(Ml.Transforms.Concatenate("Features", "Features", "Number2", "Weight"));
 
     public static ITransformer Model(TaskKind task, bool isDense = true) =>
         Models.GetOrAdd((task, isDense), key => new(() => Pipeline(key.Item1, Options(key.Item1, key.Item2)).Fit(Data))).Value;

@@ -55,7 +55,12 @@ public sealed record PlainMlpDefinition : NetworkDefinition
 
     public required bool IsDense { get; init; }
 
-    public override long WeightCount => (2L * Inputs) + ((Inputs + 1L) * Hidden) + ((Hidden + 1L) * Outputs);
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsBody { get; init; }
+
+    public override NetworkDefinition? Body => IsBody ? null : this with { IsBody = true, Outputs = Hidden };
+
+    public override long WeightCount => (2L * Inputs) + ((Inputs + 1L) * Hidden) + (IsBody ? 0 : (Hidden + 1L) * Outputs);
 
     public override Network Build(Device device) => new PlainMlpNetwork(this, device);
 
@@ -69,6 +74,12 @@ public sealed record PlainMlpDefinition : NetworkDefinition
         var factor = scale.Select(s => 1 / s).ToArray();
         var x = builder.Affine(builder.Input, shift, factor);
         var h = builder.Dense(x, weights.Take("hidden.weight", Hidden, Inputs).Span, weights.Take("hidden.bias", Hidden).Span, Hidden, Activation.Relu);
+        if (IsBody)
+        {
+            weights.Finish();
+            return builder.Build(h);
+        }
+
         var y = builder.Dense(h, weights.Take("output.weight", Outputs, Hidden).Span, weights.Take("output.bias", Outputs).Span, Outputs, Activation.Identity);
         weights.Finish();
         return builder.Build(y);
@@ -80,7 +91,7 @@ public sealed class PlainMlpNetwork : Network
     private readonly Tensor mean;
     private readonly Tensor scale;
     private readonly Dense hidden;
-    private readonly Dense output;
+    private readonly Dense? output;
 
     public PlainMlpNetwork(PlainMlpDefinition definition, Device device)
         : base(definition)
@@ -88,7 +99,7 @@ public sealed class PlainMlpNetwork : Network
         mean = zeros(definition.Inputs, device: device);
         scale = ones(definition.Inputs, device: device);
         hidden = new Dense(definition.Inputs, definition.Hidden, device);
-        output = new Dense(definition.Hidden, definition.Outputs, device);
+        output = definition.IsBody ? null : new Dense(definition.Hidden, definition.Outputs, device);
         register_buffer("mean", mean);
         register_buffer("scale", scale);
         RegisterComponents();
@@ -97,7 +108,7 @@ public sealed class PlainMlpNetwork : Network
     public override void Initialize(Generator random)
     {
         hidden.Initialize(random);
-        output.Initialize(random);
+        output?.Initialize(random);
     }
 
     public void Standardize(FeatureStatistics statistics)
@@ -110,6 +121,7 @@ public sealed class PlainMlpNetwork : Network
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        return output.call(nn.functional.relu(hidden.call((input - mean) / scale))).MoveToOuterDisposeScope();
+        var h = nn.functional.relu(hidden.call((input - mean) / scale));
+        return (output is null ? h : output.call(h)).MoveToOuterDisposeScope();
     }
 }

@@ -124,7 +124,7 @@ public class ScaledMlpNetworkTests
         using var noGradient = no_grad();
         using var network = Create(Small with { StandardizeInputs = false, ClipInputs = false }, 5);
         var x = TestData.Normal(6, 20, 7);
-        var linear = network.OutputLayer.call(network.InputLayer.call(x));
+        var linear = network.OutputLayer!.call(network.InputLayer.call(x));
         Assert.True(Distance(linear, network.call(x)) > 1e-2);
         foreach (var layer in network.Contractions)
         {
@@ -241,10 +241,10 @@ public class ScaledMlpNetworkTests
         network.InputLayer.Bias.zero_();
         network.InputLayer.Weight[0, 0] = 1;
         network.InputLayer.Weight[1, 1] = 1;
-        network.OutputLayer.Weight.zero_();
-        network.OutputLayer.Bias.zero_();
-        network.OutputLayer.Weight[0, 0] = 1;
-        network.OutputLayer.Weight[1, 1] = 1;
+        network.OutputLayer!.Weight.zero_();
+        network.OutputLayer!.Bias.zero_();
+        network.OutputLayer!.Weight[0, 0] = 1;
+        network.OutputLayer!.Weight[1, 1] = 1;
         foreach (var layer in network.Contractions)
         {
             layer.Weight.zero_();

@@ -1,0 +1,125 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using MlNetMlp.Data;
+using MlNetMlp.Methods;
+using MlNetMlp.Networks;
+using MlNetMlp.Options;
+using MlNetMlp.Runtime;
+using MlNetMlp.Training;
+
+namespace MlNetMlp.Interop;
+
+/// <summary>What all estimators around a method share: the checks of its options and of the columns, and the way from data to a network.</summary>
+internal sealed class MethodTraining
+{
+    private const string AnyLabel = "a number or a vector of numbers (regression), Boolean (binary classification) or a key (multiclass classification)";
+
+    private readonly IHost _host;
+    private readonly INetworkMethod _method;
+    private readonly int _seed;
+
+    public MethodTraining(IHostEnvironment env, INetworkMethod method)
+    {
+        ArgumentNullException.ThrowIfNull(method);
+        _host = env.Register(method.Name);
+        _method = method;
+        OptionRanges.Check(method.Options, method.Name);
+
+        // Drawn here and not in a fit, so that every fit of one trainer gives the same model.
+        _seed = method.Options.Seed ?? _host.Rand.Next();
+    }
+
+    public IHost Host => _host;
+
+    public NetworkOptions Options => _method.Options;
+
+    /// <summary>Checks that the options suit a task.</summary>
+    /// <param name="task">The task.</param>
+    public void CheckOptions(TaskAdapter task)
+    {
+        if (!task.Kind.IsClassification() && Options.ClassWeights is not null)
+            throw DataErrors.ClassWeightsOfRegression(_method.Name);
+    }
+
+    /// <summary>Finds the task that the type of the label column stands for.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <returns>The task.</returns>
+    public TaskAdapter FindTask(SchemaShape schema)
+    {
+        var label = Find(schema, "label", Options.LabelColumnName);
+        var task = TaskAdapter.ForLabel(label) ?? throw DataErrors.WrongType("label", label.Name, AnyLabel, label.GetTypeString());
+        CheckOptions(task);
+        return task;
+    }
+
+    /// <summary>Checks all columns.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <param name="task">The task.</param>
+    /// <returns>The label column.</returns>
+    public SchemaShape.Column CheckColumns(SchemaShape schema, TaskAdapter task)
+    {
+        CheckFeature(schema, Options.FeatureColumnName);
+        var label = Find(schema, "label", Options.LabelColumnName);
+        if (!task.Accepts(label))
+            throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
+        CheckNumber(schema, "example weight", Options.ExampleWeightColumnName);
+        CheckNumber(schema, "validation", Options.ValidationColumnName);
+        return label;
+    }
+
+    /// <summary>Trains a network.</summary>
+    /// <param name="task">The task.</param>
+    /// <param name="data">The rows.</param>
+    /// <param name="validation">Rows held out, or null to take those that the options say.</param>
+    /// <returns>The network.</returns>
+    public TrainedNetwork Run(TaskAdapter task, IDataView data, IDataView? validation)
+    {
+        CheckColumns(SchemaShape.Create(data.Schema), task);
+        var classNames = task.ClassNames(data.Schema[Options.LabelColumnName]);
+        if ((validation ?? Options.ValidationData) is { } held)
+        {
+            CheckColumns(SchemaShape.Create(held.Schema), task);
+            task.CheckValidation(data.Schema[Options.LabelColumnName], held.Schema[Options.LabelColumnName]);
+        }
+
+        var initial = FindInitial();
+        using var channel = _host.Start("Fit");
+        var environment = (IHostEnvironmentInternal)_host;
+        var libTorch = LibTorch.Load();
+        var device = ComputeDevice.Choose(environment.GpuDeviceId, environment.FallbackToCpu, out var description);
+        channel.Info($"{_method.Name} trains on {description}, up to {TorchSharp.torch.get_num_threads()} threads, {libTorch}, seed {_seed}.");
+
+        var observer = new TrainingObserver(channel.Info, Options.Progress, () => _host.CheckAlive(), Options.KeepBestWhenCancelled, Options.CancellationToken);
+        return new NetworkFit(_method, task.Kind, classNames, _seed, device, observer).Run(data, validation, initial);
+    }
+
+    /// <summary>Checks a feature column.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <param name="name">The name.</param>
+    public static void CheckFeature(SchemaShape schema, string name)
+    {
+        var feature = Find(schema, "feature", name);
+        if (feature.Kind == SchemaShape.Column.VectorKind.VariableVector)
+            throw DataErrors.UnknownSize(feature.Name, feature.GetTypeString());
+        if (feature.Kind != SchemaShape.Column.VectorKind.Vector || feature.IsKey || !VectorReader.IsNumber(feature.ItemType))
+            throw DataErrors.WrongType("feature", feature.Name, VectorReader.Expected, feature.GetTypeString());
+    }
+
+    private TrainedNetwork? FindInitial() => Options.InitialModel is null
+        ? null
+        : NetworkModel.Find(Options.InitialModel)
+            ?? throw new InvalidOperationException("The option 'InitialModel' holds no network of this library.");
+
+    private static void CheckNumber(SchemaShape schema, string role, string? name)
+    {
+        if (name is not null && Find(schema, role, name) is var column
+            && (column.Kind != SchemaShape.Column.VectorKind.Scalar || column.IsKey || !VectorReader.IsNumber(column.ItemType)))
+        {
+            throw DataErrors.WrongType(role, name, "a number or Boolean", column.GetTypeString());
+        }
+    }
+
+    private static SchemaShape.Column Find(SchemaShape schema, string role, string name) =>
+        schema.TryFindColumn(name, out var column) ? column : throw DataErrors.MissingColumn(role, name, schema.Select(c => c.Name));
+}

@@ -1,0 +1,89 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
+using MlNetMlp.Persistence;
+using MlNetMlp.Scoring;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Networks;
+
+/// <summary>
+/// A network of one hidden layer, y = W₂·φ(W₁·x + b₁) + b₂, that can be cut short: its units come in steps of equal size, and each prefix of
+/// steps has output biases of its own. What boosting, random features and convex training of one hidden layer all end in.
+/// </summary>
+/// <remarks>
+/// Tensors: <c>hidden.weight</c> W₁ [units, inputs] and <c>hidden.bias</c> b₁ [units]; <c>output.weight</c> W₂ [outputs, units];
+/// <c>output.biases</c> [steps + 1, outputs], of which row t belongs to the first t steps; <c>step_sizes</c> [steps]; with
+/// <see cref="StandardizeInputs"/> also <c>mean</c> and <c>scale</c> [inputs], which make (x − mean)·scale of x.
+/// </remarks>
+public sealed record HiddenLayerDefinition : NetworkDefinition, IValidatableObject
+{
+    /// <summary>M, units of the hidden layer, at least 0: without units the network is a constant.</summary>
+    [Range(0, 1 << 24)]
+    public required int Units { get; init; }
+
+    /// <summary>Units of a step, at least 1, of which <see cref="Units"/> is a multiple.</summary>
+    [Range(1, 1 << 24)]
+    public required int UnitsPerStep { get; init; }
+
+    /// <summary>Units that take part in scores, in whole steps: the first so many. The weights of the others are only kept.</summary>
+    [Range(0, 1 << 24)]
+    public required int ActiveUnits { get; init; }
+
+    /// <summary>φ, the function of the hidden units.</summary>
+    public required Activation Activation { get; init; }
+
+    /// <summary>Whether the network standardises its inputs.</summary>
+    public required bool StandardizeInputs { get; init; }
+
+    /// <summary>T, number of steps.</summary>
+    [JsonIgnore]
+    public int Steps => Units / Math.Max(1, UnitsPerStep);
+
+    /// <summary>Number of steps that take part in scores.</summary>
+    [JsonIgnore]
+    public int ActiveSteps => ActiveUnits / Math.Max(1, UnitsPerStep);
+
+    /// <inheritdoc/>
+    public override long WeightCount =>
+        ((Inputs + 1L + Outputs) * Units) + ((Steps + 1L) * Outputs) + Steps + (StandardizeInputs ? 2L * Inputs : 0);
+
+    /// <inheritdoc/>
+    public override Network Build(Device device) => new HiddenLayerNetwork(this, device);
+
+    /// <summary>Whether the steps are whole and the active units are some of the units.</summary>
+    /// <param name="validationContext">Not used.</param>
+    /// <returns>The faults.</returns>
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        if (Units % UnitsPerStep != 0)
+            yield return new ValidationResult($"'Units' must be a multiple of 'UnitsPerStep', but they are {Units} and {UnitsPerStep}");
+        if (ActiveUnits > Units || ActiveUnits % UnitsPerStep != 0)
+            yield return new ValidationResult($"'ActiveUnits' must be a multiple of {UnitsPerStep} up to {Units}, but is {ActiveUnits}");
+    }
+
+    /// <inheritdoc/>
+    public override DenseProgram? BuildDense(WeightReader weights)
+    {
+        var tensors = new HiddenLayerWeights(this, weights);
+        var builder = new DenseProgramBuilder(Inputs);
+        var x = StandardizeInputs ? builder.Affine(builder.Input, tensors.Mean, tensors.Scale) : builder.Input;
+        var bias = tensors.Biases.Slice(ActiveSteps * Outputs, Outputs);
+
+        // A program has at least one layer, so a constant is one of a unit that is always zero.
+        var y = ActiveUnits == 0
+            ? builder.Dense(builder.Dense(x, new float[Inputs], [], 1), new float[Outputs], bias, Outputs)
+            : builder.Dense(
+                builder.Dense(x, tensors.Hidden[..(ActiveUnits * Inputs)], tensors.HiddenBias[..ActiveUnits], ActiveUnits, Activation),
+                ActiveColumns(tensors.Output), bias, Outputs);
+        return builder.Build(y);
+    }
+
+    /// <summary>The columns of the active units of W₂ [outputs, units].</summary>
+    internal float[] ActiveColumns(ReadOnlySpan<float> matrix)
+    {
+        var active = new float[Outputs * ActiveUnits];
+        for (var k = 0; k < Outputs; k++)
+            matrix.Slice(k * Units, ActiveUnits).CopyTo(active.AsSpan(k * ActiveUnits));
+        return active;
+    }
+}

@@ -1,0 +1,92 @@
+using MlNetMlp.Scoring;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Networks;
+
+/// <summary>The network of a <see cref="HiddenLayerDefinition"/>.</summary>
+internal sealed class HiddenLayerNetwork : Network
+{
+    private readonly HiddenLayerDefinition _definition;
+    private readonly HiddenLayer hidden;
+    private readonly OutputLayer output;
+    private readonly Tensor step_sizes;
+    private readonly Tensor? mean;
+    private readonly Tensor? scale;
+
+    public HiddenLayerNetwork(HiddenLayerDefinition definition, Device device)
+        : base(definition)
+    {
+        _definition = definition;
+        hidden = new(definition, device);
+        output = new(definition, device);
+        step_sizes = ones(definition.Steps, device: device);
+        if (definition.StandardizeInputs)
+            (mean, scale) = (zeros(definition.Inputs, device: device), ones(definition.Inputs, device: device));
+        RegisterComponents();
+    }
+
+    /// <inheritdoc/>
+    public override Tensor forward(Tensor x)
+    {
+        var units = _definition.ActiveUnits;
+        var bias = output.biases[_definition.ActiveSteps];                       // b₂ of the prefix: [K]
+        if (units == 0)
+            return bias.expand(x.shape[0], _definition.Outputs);
+        if (mean is not null && scale is not null)
+            x = x.sub(mean).mul(scale);
+        var z = nn.functional.linear(x, hidden.weight.narrow(0, 0, units), hidden.bias.narrow(0, 0, units));
+        return nn.functional.linear(Apply(_definition.Activation, z), output.weight.narrow(1, 0, units), bias);
+    }
+
+    /// <inheritdoc/>
+    public override void Initialize(Generator random)
+    {
+        var bound = 1 / Math.Sqrt(_definition.Inputs);
+        hidden.weight.uniform_(-bound, bound, random);
+        hidden.bias.uniform_(-bound, bound, random);
+        output.weight.uniform_(-1 / Math.Sqrt(Math.Max(1, _definition.Units)), 1 / Math.Sqrt(Math.Max(1, _definition.Units)), random);
+        output.biases.zero_();
+    }
+
+    /// <summary>Applies a function of units to tensors.</summary>
+    internal static Tensor Apply(Activation activation, Tensor z) => activation switch
+    {
+        Activation.Identity => z,
+        Activation.Relu => nn.functional.relu(z),
+        Activation.Gelu => nn.functional.gelu(z),
+        Activation.Silu => nn.functional.silu(z),
+        Activation.Tanh => z.tanh(),
+        Activation.Sigmoid => z.sigmoid(),
+        _ => z.mul(z.div(3).square().add(1).rsqrt()),
+    };
+
+    private sealed class HiddenLayer : nn.Module
+    {
+        public readonly Parameter weight;
+        public readonly Parameter bias;
+
+        public HiddenLayer(HiddenLayerDefinition definition, Device device)
+            : base(nameof(HiddenLayer))
+        {
+            weight = new Parameter(empty(definition.Units, definition.Inputs, device: device));
+            bias = new Parameter(empty(definition.Units, device: device));
+            RegisterComponents();
+        }
+    }
+
+    private sealed class OutputLayer : nn.Module
+    {
+        public readonly Parameter weight;
+        public readonly Parameter biases;
+
+        public OutputLayer(HiddenLayerDefinition definition, Device device)
+            : base(nameof(OutputLayer))
+        {
+            weight = new Parameter(empty(definition.Outputs, definition.Units, device: device));
+            biases = new Parameter(zeros(definition.Steps + 1, definition.Outputs, device: device));
+            RegisterComponents();
+        }
+    }
+}

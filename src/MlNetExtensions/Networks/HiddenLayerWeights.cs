@@ -1,0 +1,58 @@
+using MlNetMlp.Persistence;
+
+namespace MlNetMlp.Networks;
+
+/// <summary>The tensors of a <see cref="HiddenLayerDefinition"/>'s network, by what they are.</summary>
+internal readonly ref struct HiddenLayerWeights
+{
+    public HiddenLayerWeights(HiddenLayerDefinition definition, WeightReader reader)
+    {
+        Hidden = reader.Take("hidden.weight", definition.Units, definition.Inputs).Span;
+        HiddenBias = reader.Take("hidden.bias", definition.Units).Span;
+        Output = reader.Take("output.weight", definition.Outputs, definition.Units).Span;
+        Biases = reader.Take("output.biases", definition.Steps + 1, definition.Outputs).Span;
+        StepSizes = reader.Take("step_sizes", definition.Steps).Span;
+        if (definition.StandardizeInputs)
+        {
+            Mean = reader.Take("mean", definition.Inputs).Span;
+            Scale = reader.Take("scale", definition.Inputs).Span;
+        }
+
+        reader.Finish();
+    }
+
+    public ReadOnlySpan<float> Hidden { get; }
+
+    public ReadOnlySpan<float> HiddenBias { get; }
+
+    public ReadOnlySpan<float> Output { get; }
+
+    public ReadOnlySpan<float> Biases { get; }
+
+    public ReadOnlySpan<float> StepSizes { get; }
+
+    public ReadOnlySpan<float> Mean { get; }
+
+    public ReadOnlySpan<float> Scale { get; }
+
+    public static WeightSet Of(
+        HiddenLayerDefinition definition, float[] hidden, float[] hiddenBias, float[] output, float[] biases, float[] stepSizes,
+        (float[] Mean, float[] Scale)? standardization)
+    {
+        WeightSet weights =
+        [
+            NamedTensor.Of("hidden.weight", hidden, definition.Units, definition.Inputs),
+            NamedTensor.Of("hidden.bias", hiddenBias, definition.Units),
+            NamedTensor.Of("output.weight", output, definition.Outputs, definition.Units),
+            NamedTensor.Of("output.biases", biases, definition.Steps + 1, definition.Outputs),
+            NamedTensor.Of("step_sizes", stepSizes, definition.Steps),
+        ];
+        if (standardization is { } inputs)
+        {
+            weights.Add(NamedTensor.Of("mean", inputs.Mean, definition.Inputs));
+            weights.Add(NamedTensor.Of("scale", inputs.Scale, definition.Inputs));
+        }
+
+        return weights;
+    }
+}
