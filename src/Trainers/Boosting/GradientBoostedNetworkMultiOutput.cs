@@ -19,10 +19,16 @@ namespace Microsoft.ML
         /// <summary>Makes a trainer that predicts several numbers with one boosted network: see <see cref="MlNetMlp.Boosting.GradientBoostedNetworkMultiOutput"/>.</summary>
         /// <param name="catalog">The catalog.</param>
         /// <param name="labelColumnName">The label column: a vector of numbers of known size.</param>
-        /// <inheritdoc cref="GradientBoostedNetworkCatalog.GradientBoostedNetwork(RegressionCatalog.RegressionTrainers, string, string, string, int, int, double)"/>
+        /// <param name="featureColumnName">The feature column: a vector of Single of known size. It needs no normalisation.</param>
+        /// <param name="exampleWeightColumnName">The column of example weights, Single; null for none.</param>
+        /// <param name="totalUnits">Hidden units of the whole network, in [1, 10000].</param>
+        /// <param name="unitsPerStep">J, units trained at a time, in [1, totalUnits].</param>
+        /// <param name="learningRate">η, in (0, 1].</param>
+        /// <returns>The trainer.</returns>
+        /// <exception cref="ArgumentOutOfRangeException">An option is out of its range; the message names it.</exception>
         public static NetworkTrainer<MultiOutputRegressionNetworkModel> GradientBoostedNetworkMultiOutput(
             this RegressionCatalog.RegressionTrainers catalog, string labelColumnName = "Label", string featureColumnName = "Features",
-            string? exampleWeightColumnName = null, int totalUnits = 200, int unitsPerStep = 1, double learningRate = 0.1) =>
+            string? exampleWeightColumnName = null, int totalUnits = 1000, int unitsPerStep = 4, double learningRate = 0.2) =>
             catalog.CreateMultiOutputTrainer(new GradientBoostedNetworkMultiOutput(new()
             {
                 LabelColumnName = labelColumnName, FeatureColumnName = featureColumnName, ExampleWeightColumnName = exampleWeightColumnName,
