@@ -26,6 +26,8 @@ internal sealed class FreshProcess : IDisposable
     /// <summary>The error of a process that ended, or was ended because it took too long.</summary>
     public const string Died = "the process crashed or had to be stopped";
 
+    private const int FirstSeconds = 60;
+
     private static readonly Dictionary<string, Process> Running = [];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("conformance").FullName;
@@ -47,16 +49,16 @@ internal sealed class FreshProcess : IDisposable
 
     /// <summary>Scores the trial's other rows with a model file.</summary>
     /// <param name="model">The file.</param>
-    /// <param name="seconds">Time after which the process is stopped; its own start comes on top.</param>
+    /// <param name="seconds">Time after which the process is stopped; longer for its first model, as all code is compiled then.</param>
     /// <returns>What came of it.</returns>
-    public Answer Score(byte[] model, int seconds = 60)
+    public Answer Score(byte[] model, int seconds = FirstSeconds)
     {
         var path = Path.Combine(_folder, "model.zip");
         File.WriteAllBytes(path, model);
         lock (Running)
         {
             if (!Running.TryGetValue(_dependencies, out var process) || process.HasExited)
-                Running[_dependencies] = process = Start(_dependencies);
+                (Running[_dependencies], seconds) = (process = Start(_dependencies), FirstSeconds);
             process.StandardInput.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{path}\t{DataPath}\t{seconds}"));
             process.StandardInput.Flush();
             while (process.StandardOutput.ReadLine() is { } line)

@@ -4,7 +4,7 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace MlNetMlp.Data;
 
-/// <summary>Mean and standard deviation of every feature over the training rows.</summary>
+/// <summary>Mean and standard deviation of every feature over the training rows, where a row counts as often as its example weight says.</summary>
 /// <param name="Mean">Means [features].</param>
 /// <param name="StandardDeviation">Standard deviations [features] (of the population), 0 for a feature that never changes.</param>
 public sealed record FeatureStatistics(IReadOnlyList<float> Mean, IReadOnlyList<float> StandardDeviation)
@@ -28,16 +28,16 @@ internal sealed class FeatureMoments(int width)
     private readonly float[] _sum = new float[width];
     private readonly float[] _sumOfSquares = new float[width];
     private readonly float[] _difference = new float[width];
-    private long _rows;
+    private double _total;
 
     /// <summary>Takes rows in.</summary>
     /// <param name="features">Single [rows, width] on the CPU.</param>
-    public unsafe void Add(Tensor features)
+    /// <param name="weights">Example weights [rows], above 0.</param>
+    public unsafe void Add(Tensor features, ReadOnlySpan<float> weights)
     {
         var address = TensorMemory.Address(features);
-        var rows = features.shape[0];
-        for (long start = 0; start < rows; start += GroupRows)
-            AddGroup(address + (start * width), (int)Math.Min(GroupRows, rows - start));
+        for (var start = 0; start < weights.Length; start += GroupRows)
+            AddGroup(address + ((long)start * width), weights.Slice(start, Math.Min(GroupRows, weights.Length - start)));
     }
 
     public FeatureStatistics Finish()
@@ -45,7 +45,7 @@ internal sealed class FeatureMoments(int width)
         var deviation = new float[width];
         for (var i = 0; i < width; i++)
         {
-            var value = Math.Sqrt(_squares[i] / Math.Max(1, _rows));
+            var value = _total > 0 ? Math.Sqrt(_squares[i] / _total) : 0;
 
             // A feature that never changes has a variance of rounding errors.
             deviation[i] = value <= 1e-6 * Math.Abs(_mean[i]) ? 0 : (float)value;
@@ -54,28 +54,33 @@ internal sealed class FeatureMoments(int width)
         return new([.. _mean.Select(m => (float)m)], deviation);
     }
 
-    private unsafe void AddGroup(float* rows, int count)
+    private unsafe void AddGroup(float* rows, ReadOnlySpan<float> weights)
     {
         // Any value of the feature is near enough to the group's mean to keep digits.
         new ReadOnlySpan<float>(rows, width).CopyTo(_centre);
         _sum.AsSpan().Clear();
         _sumOfSquares.AsSpan().Clear();
-        for (var row = 0; row < count; row++)
+        var count = 0.0;
+        for (var row = 0; row < weights.Length; row++)
         {
+            var weight = weights[row];
             TensorPrimitives.Subtract(new ReadOnlySpan<float>(rows + ((long)row * width), width), _centre, _difference);
-            TensorPrimitives.Add(_sum, _difference, _sum);
+            TensorPrimitives.MultiplyAdd(_difference, weight, _sum, _sum);
+            if (weight != 1)
+                TensorPrimitives.Multiply(_difference, MathF.Sqrt(weight), _difference);
             TensorPrimitives.MultiplyAdd(_difference, _difference, _sumOfSquares, _sumOfSquares);
+            count += weight;
         }
 
-        var total = _rows + count;
+        var total = _total + count;
         for (var i = 0; i < width; i++)
         {
             var offset = (double)_sum[i] / count;
             var change = _centre[i] + offset - _mean[i];
-            _squares[i] += Math.Max(0, _sumOfSquares[i] - (offset * _sum[i])) + (change * change * ((double)_rows * count / total));
+            _squares[i] += Math.Max(0, _sumOfSquares[i] - (offset * _sum[i])) + (change * change * (_total * count / total));
             _mean[i] += change * count / total;
         }
 
-        _rows = total;
+        _total = total;
     }
 }

@@ -95,9 +95,14 @@ internal sealed unsafe class RowStore : IDisposable
         return features;
     }
 
-    /// <summary>Visits the features of all rows block by block.</summary>
-    /// <param name="visit">Gets Single [rows, width].</param>
-    public void ForEachBlock(Action<Tensor> visit)
+    /// <summary>Gets a block of rows.</summary>
+    /// <param name="features">Single [rows, width].</param>
+    /// <param name="weights">Example weights [rows].</param>
+    public delegate void BlockVisitor(Tensor features, ReadOnlySpan<float> weights);
+
+    /// <summary>Visits all rows block by block.</summary>
+    /// <param name="visit">Gets the blocks.</param>
+    public void ForEachBlock(BlockVisitor visit)
     {
         long start = 0;
         foreach (var block in _blocks)
@@ -106,7 +111,7 @@ internal sealed unsafe class RowStore : IDisposable
             if (rows > 0)
             {
                 using var part = block.narrow(0, 0, rows);
-                visit(part);
+                visit(part, Weights.Slice((int)start, (int)rows));
             }
 
             start += rows;

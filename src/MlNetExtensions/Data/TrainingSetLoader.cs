@@ -65,7 +65,8 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
                 while (reader.Next(store.NextRow()))
                 {
                     store.Commit(reader.Label, reader.Weight);
-                    Count(reader.Label, reader.Weight, ++rows);
+                    rows++;
+                    Count(reader.Label, reader.Weight);
                     if (!streamed)
                         flags?.Add(reader.IsValidation);
                     streamed |= rows > limit;
@@ -88,7 +89,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
                 validationFlags = flags?.ToArray();
                 CheckClasses(rows);
 
-                var head = MakeHead(rows, SlotNames.Get(label), initialHead);
+                var head = MakeHead(SlotNames.Get(label), initialHead);
                 var shared = new RowTransform(head, RowWeights(rows), _weighted || settings.ClassWeights is not null);
                 var held = validation is null ? null : LoadValidation(validation, width, shared);
                 var hold = held is null && settings.Columns.Validation is null ? settings.ValidationFraction : 0;
@@ -158,7 +159,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         return transform.Make(store.Weights, store.Labels, store.TakeFeatures());
     }
 
-    private void Count(ReadOnlySpan<float> label, float weight, long rows)
+    private void Count(ReadOnlySpan<float> label, float weight)
     {
         _weightSum += weight;
         _weighted |= weight != 1;
@@ -172,8 +173,8 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         for (var k = 0; k < label.Length; k++)
         {
             var difference = label[k] - _labelMeans[k];
-            _labelMeans[k] += difference / rows;
-            _labelSquares[k] += difference * (label[k] - _labelMeans[k]);
+            _labelMeans[k] += difference * (weight / _weightSum);
+            _labelSquares[k] += weight * difference * (label[k] - _labelMeans[k]);
         }
     }
 
@@ -183,11 +184,11 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
             throw settings.Task == TaskKind.Binary ? DataErrors.NotBinary(settings.Columns.Label, label) : DataErrors.UnknownClass(settings.Columns.Label, label, _classRows.Length);
     }
 
-    private TaskHead MakeHead(long rows, string[]? labelNames, TaskHead? initial)
+    private TaskHead MakeHead(string[]? labelNames, TaskHead? initial)
     {
         if (initial is not null)
             return initial is MultiOutputRegressionHead several ? several with { LabelNames = labelNames } : initial;
-        var scales = _labelSquares.Zip(_labelMeans, (squares, mean) => Math.Sqrt(squares / rows) is var deviation && deviation > 1e-9 * Math.Abs(mean) ? deviation : 1).ToArray();
+        var scales = _labelSquares.Zip(_labelMeans, (squares, mean) => Math.Sqrt(squares / _weightSum) is var deviation && deviation > 1e-9 * Math.Abs(mean) ? deviation : 1).ToArray();
         return settings.Task switch
         {
             TaskKind.Regression => new RegressionHead { LabelMean = _labelMeans[0], LabelScale = scales[0] },

@@ -70,10 +70,11 @@ public sealed class HostileModelTests : IDisposable
         {
             byte[] damaged = [.. file];
             damaged[(int)(random.NextDouble() * file.Length)] ^= (byte)(1 << (i % 8));
-            ITransformer model;
+            float[] scores;
             try
             {
-                model = ModelZip.Load(damaged);
+                // A step of ML.NET's own in the chain may have learned another name of a column, and says so when it is applied.
+                scores = Fitted.Scores(ModelZip.Load(damaged));
             }
             catch (Exception e)
             {
@@ -82,7 +83,7 @@ public sealed class HostileModelTests : IDisposable
                 continue;
             }
 
-            Bits.Equal(expected, Fitted.Scores(model));
+            Bits.Equal(expected, scores);
             loaded++;
         }
 
