@@ -75,7 +75,7 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
         // Blocks of the managed code, with what is computed of them, stay in the second cache; its kernels take 64 rows at a time.
         var most = _managed is null
             ? Math.Max(1, TensorBlockValues / (inputs + (3L * units) + (2L * outputs)))
-            : Math.Clamp(32768 / (inputs + (3L * units) + (2L * outputs)), 64, 512);
+            : Math.Clamp(32768 / (inputs + (3L * units) + (2L * outputs)), 64, 512) / 64 * 64;
         _blocks = checked((int)((rows + most - 1) / most));
         _blockRows = checked((int)((rows + _blocks - 1) / _blocks));
         if (_managed is not null)

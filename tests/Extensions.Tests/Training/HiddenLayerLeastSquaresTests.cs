@@ -79,6 +79,19 @@ public class HiddenLayerLeastSquaresTests
     }
 
     [Fact]
+    public void No_number_of_rows_leaves_an_empty_block()
+    {
+        using var scope = NewDisposeScope();
+        for (var rows = 2800; rows < 3300; rows += 20)
+        {
+            using var managed = Fit(Activation.Tanh, 24, 1, rows, ScalarType.Float32, out _, out _, out _);
+            using var exact = Fit(Activation.Tanh, 24, 1, rows, ScalarType.Float64, out _, out _, out _);
+            var gradient = new double[managed.Parameters.Length];
+            Assert.Equal(1, managed.Evaluate(gradient) / exact.Evaluate(gradient), 1e-5);
+        }
+    }
+
+    [Fact]
     public void The_number_of_threads_changes_no_bit()
     {
         using var scope = NewDisposeScope();

@@ -38,6 +38,16 @@ public class GradientBoostedNetworkTests
         public string Kind { get; set; } = "";
     }
 
+    public sealed class WeightedRow
+    {
+        [VectorType(Width)]
+        public float[] Features { get; set; } = [];
+
+        public bool Flag { get; set; }
+
+        public float Weight { get; set; }
+    }
+
     [Fact]
     public void Learns_every_task()
     {
@@ -181,6 +191,19 @@ public class GradientBoostedNetworkTests
         Assert.NotEqual(Weights(Quick), Weights(Quick with { Subsample = 0.7 }));
 
         float[] Weights(GradientBoostedNetwork.Options options) => [.. HiddenLayerModel.Find(Binary(options, data))!.Network.Weights.SelectMany(t => t.Floats.ToArray())];
+    }
+
+    [Fact]
+    public void Weights_are_repeated_rows_where_nothing_is_standardised_or_held_out()
+    {
+        // Classes, since labels of regression are standardised by rows.
+        var rows = Rows(120, 20);
+        var options = Plain with { TotalUnits = 10, StepIterations = 4, StandardizeInputs = false, LabelColumnName = "Flag" };
+        var weighted = _ml.Data.LoadFromEnumerable(rows.Select((row, i) => new WeightedRow { Features = row.Features, Flag = row.Flag, Weight = 1 + (i % 3) }).ToList());
+        var repeated = View([.. rows.SelectMany((row, i) => Enumerable.Repeat(row, 1 + (i % 3)))]);
+        var one = _ml.BinaryClassification.Trainers.GradientBoostedNetwork(options with { ExampleWeightColumnName = "Weight" }).Fit(weighted);
+        Assert.Equal(Scores(Binary(options, repeated), rows), Scores(one, rows), (a, b) => Math.Abs(a - b) < 1e-3);
+        Assert.NotEqual(Scores(Binary(options, View(rows)), rows), Scores(one, rows), (a, b) => Math.Abs(a - b) < 1e-2);
     }
 
     [Fact]
