@@ -9,5 +9,5 @@ public sealed class GradientBoostedNetworkMultiOutputProfile() : HouseProfile(na
 {
     // All rows in each step and none held out, so that weights are repeated rows; few iterations, as rounding grows with each.
     public override object SmallOptions(EstimatorTask task, object defaults) =>
-        (GradientBoostedNetwork.Options)defaults with { TotalUnits = 40, UnitsPerStep = 2, LearningRate = 0.5, StepIterations = 6, L2 = 0, ValidationFraction = 0 };
+        (GradientBoostedNetwork.Options)defaults with { TotalUnits = 40, UnitsPerStep = 2, LearningRate = 0.5, StepIterations = 4, L2 = 0, ValidationFraction = 0 };
 }
