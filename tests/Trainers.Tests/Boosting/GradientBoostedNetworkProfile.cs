@@ -13,9 +13,9 @@ public sealed class GradientBoostedNetworkProfile() : HouseProfile(nameof(Gradie
     // need more of them to agree on a class when they come in another order.
     public override object SmallOptions(EstimatorTask task, object defaults)
     {
-        var options = (GradientBoostedNetwork.Options)defaults with { LearningRate = 0.8, L2 = 0, ValidationFraction = 0 };
+        var options = (GradientBoostedNetwork.Options)defaults with { UnitsPerStep = 2, L2 = 0, ValidationFraction = 0 };
         return task == EstimatorTask.Multiclass
-            ? options with { TotalUnits = 12, UnitsPerStep = 4, StepIterations = 12 }
-            : options with { TotalUnits = 8, UnitsPerStep = 2, StepIterations = 6 };
+            ? options with { TotalUnits = 40, LearningRate = 0.5, StepIterations = 4 }
+            : options with { TotalUnits = 8, LearningRate = 0.8, StepIterations = 6 };
     }
 }
