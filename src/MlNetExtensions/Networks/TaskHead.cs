@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
+using MlNetMlp.Runtime;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
@@ -146,7 +147,7 @@ public sealed record BinaryHead : TaskHead
 
     /// <inheritdoc/>
     public override double MetricSum(Tensor outputs, Tensor labels) =>
-        outputs.flatten().gt(0).eq(labels.gt(0.5)).sum(0L).cpu().item<long>();
+        outputs.flatten().IsAbove(0).eq(labels.IsAbove(0.5)).sum(0L).cpu().item<long>();
 
     /// <inheritdoc/>
     public override void Finish(Span<float> outputs)
@@ -163,7 +164,7 @@ public sealed record BinaryHead : TaskHead
         functional.binary_cross_entropy_with_logits(outputs.flatten(), Smooth(labels, labelSmoothing), reduction: Reduction.Mean);
 
     private static Tensor Smooth(Tensor labels, double labelSmoothing) =>
-        labelSmoothing == 0 ? labels : (labels * (1 - labelSmoothing)) + (labelSmoothing / 2);
+        labelSmoothing == 0 ? labels : labels.Times(1 - labelSmoothing).Plus(labelSmoothing / 2);
 }
 
 /// <summary>Several classes by cross-entropy: scores = softmax of the logits.</summary>

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -113,8 +114,7 @@ public sealed class Adam : FlatOptimizer
             _v.addcmul_(gradient, gradient, rest);
         _scratch!.copy_(_v).sqrt_();
         _scratch.Scale(1 / correction);
-        using (Scalar epsilon = _epsilon)
-            _scratch.add_(epsilon);
+        _scratch.Shift(_epsilon);
         using (Scalar step = -stepSize)
             Parameters.Values.addcdiv_(_m, _scratch, step);
     }

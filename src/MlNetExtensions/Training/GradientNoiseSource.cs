@@ -1,3 +1,4 @@
+using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -50,7 +51,7 @@ public sealed class GradientNoiseSource : IDisposable
         if (deviation == 0)
             return;
         _noise.normal_(0, deviation, _generator);
-        _parameters.Gradient.add_(_noise);
+        _parameters.Gradient.AddScaled(_noise);
     }
 
     /// <summary>Frees the generator and the buffer.</summary>

@@ -150,7 +150,7 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
 
         var flat = _weights.view(-1).narrow(0, 0, _rows);
         if (weights is null)
-            flat.fill_(1.0 / _rows);
+            flat.copy_(ones_like(flat).Times(1.0 / _rows));
         else
             flat.copy_(weights.div(weights.sum()));
     }
@@ -246,11 +246,11 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
             var h = HiddenLayerNetwork.Apply(_activation, addmm(hiddenBias, a, _x.select(0, b), 1, 1)).to(ScalarType.Float64);
             var units = cat([h, ones(1, _blockRows, ScalarType.Float64, _x.device)], 0);
             var weighted = units.mul(_weights.select(0, b));
-            gram.add_(weighted.mm(units.t()));
-            moments.add_(weighted.mm(_targets.select(0, b).t().to(ScalarType.Float64)));
+            gram.AddScaled(weighted.mm(units.t()));
+            moments.AddScaled(weighted.mm(_targets.select(0, b).t().to(ScalarType.Float64)));
         }
 
-        gram.diagonal().narrow(0, 0, _units).add_(_penalty / _rows);
+        gram.diagonal().narrow(0, 0, _units).Shift(_penalty / _rows);
         var solution = linalg.pinv(gram, hermitian: true).mm(moments).cpu();
         var start = _units * (_inputs + 1);
         solution.narrow(0, 0, _units).t().contiguous().data<double>().CopyTo(Parameters, start);
@@ -390,21 +390,21 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
             var h = HiddenLayerNetwork.Apply(_activation, addmm(hiddenBias, a, x, 1, 1));                      // H = φ(A·X + a)
             var difference = addmm(outputBias, c, h, 1, 1).sub_(_targets.select(0, b));                        // C·H + c − R
             var e = difference.mul(_weights.select(0, b));                                               // E
-            loss.add_(e.mul(difference).sum());
-            dc.add_(e.mm(h.t()));                                                                        // ∂C = E·Hᵀ
-            dOutputBias.add_(e.sum(1, keepdim: true));                                                   // ∂c
+            loss.AddScaled(e.mul(difference).sum());
+            dc.AddScaled(e.mm(h.t()));                                                                        // ∂C = E·Hᵀ
+            dOutputBias.AddScaled(e.sum(1, keepdim: true));                                                   // ∂c
             var delta = c.t().mm(e).mul_(Slope(h));                                                      // Δ = (Cᵀ·E)∘φ′
-            da.add_(delta.mm(x.t()));                                                                    // ∂A = Δ·Xᵀ
-            dHiddenBias.add_(delta.sum(1, keepdim: true));                                               // ∂a
+            da.AddScaled(delta.mm(x.t()));                                                                    // ∂A = Δ·Xᵀ
+            dHiddenBias.AddScaled(delta.sum(1, keepdim: true));                                               // ∂a
         }
 
-        var value = loss.div(2);
+        var value = loss.Times(0.5);
         if (_penalty > 0)
         {
             foreach (var (weight, slope) in new[] { (a, da), (c, dc) })
             {
                 slope.AddScaled(weight, _penalty / _rows);
-                value.add_(weight.square().sum().mul(_penalty / (2 * _rows)));
+                value.AddScaled(weight.square().sum(), _penalty / (2 * _rows));
             }
         }
 
@@ -413,9 +413,9 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
 
     private Tensor Slope(Tensor h) => _activation switch
     {
-        Activation.Sigmoid => h.mul(1 - h),
-        Activation.Tanh => 1 - h.square(),
-        Activation.Relu => h.gt(0).to(h.dtype),
+        Activation.Sigmoid => h.sub(h.square()),
+        Activation.Tanh => ones_like(h).sub_(h.square()),
+        Activation.Relu => h.IsAbove(0).to(h.dtype),
         Activation.Identity => ones_like(h),
         _ => throw new NotSupportedException($"The slope of {_activation} does not follow from its value."),
     };

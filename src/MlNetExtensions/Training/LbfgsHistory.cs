@@ -71,7 +71,7 @@ internal sealed class LbfgsHistory : IDisposable
         var (ss, sy, yy) = (_products[2 * slot, 2 * slot], Curvature(slot), _products[2 * slot + 1, 2 * slot + 1]);
         if (!(sy > _epsilon * Math.Sqrt(ss * yy)) || !double.IsFinite(yy))
         {
-            pair.fill_(0.0);
+            pair.zero_();
             return;
         }
         _slots.Enqueue(slot);

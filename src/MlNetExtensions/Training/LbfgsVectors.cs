@@ -1,3 +1,4 @@
+using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;

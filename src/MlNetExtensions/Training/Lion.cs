@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -82,7 +83,7 @@ public sealed class Sgd : FlatOptimizer
     private void UpdateOnDevice(Tensor velocity, double learningRate)
     {
         velocity.Scale(_momentum);
-        velocity.add_(Parameters.Gradient);
+        velocity.AddScaled(Parameters.Gradient);
         if (WeightDecay != 0)
         {
             using var decayed = velocity.narrow(0, 0, Parameters.DecayedCount);

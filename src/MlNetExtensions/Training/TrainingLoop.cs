@@ -134,7 +134,7 @@ internal sealed class TrainingLoop : IDisposable
         var placed = _data.IsStreamed && _run.Device.type != TorchSharp.DeviceType.CPU ? ToDevice(batch) : batch;
         var loss = _loss(_network, placed);
         if (share != 1)
-            loss = loss.mul(share);
+            loss = loss.Times(share);
         loss.backward();
         return loss.cpu().item<float>();
     }

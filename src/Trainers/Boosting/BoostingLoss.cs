@@ -1,4 +1,5 @@
 using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
 using static TorchSharp.torch;
 
 namespace MlNetMlp.Boosting;
@@ -44,7 +45,7 @@ internal abstract class BoostingLoss
         var weighted = weights is null ? h : h.mul(weights.unsqueeze(1));
         var size = residuals.abs();
         var slope = weighted.mul(residuals).sum(ScalarType.Float64).cpu().item<double>();
-        var curvature = weighted.mul(h).mul_(size).mul_(m - size).sum(ScalarType.Float64).cpu().item<double>();
+        var curvature = weighted.mul(h).mul_(size).mul_(ones_like(size).Times(m).sub_(size)).sum(ScalarType.Float64).cpu().item<double>();
 
         // NOTE[DIFF]: the original divides by whatever the curvature is, and blows up once the residuals have vanished.
         return curvature < LeastCurvature ? null : Math.Clamp(slope / curvature, -LongestStep, LongestStep);
@@ -93,7 +94,7 @@ internal sealed class LogisticLoss : BoostingLoss
     public override Tensor Residuals(Tensor labels, Tensor f)
     {
         using var scope = NewDisposeScope();
-        var twice = labels.view_as(f).mul(4).sub_(2);                                        // 2y
+        var twice = labels.view_as(f).Times(4).Plus(-2);                                     // 2y
         return twice.mul(twice.mul(f).neg_().sigmoid_()).MoveToOuterDisposeScope();          // 2y·σ(−2yF)
     }
 

@@ -124,9 +124,9 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
             if (_loss.StepSize(residuals, h, _weights) is not { } rho)
                 return $"The loss has no curvature left after {_builder.Steps} steps: there is nothing left to learn.";
             rho *= _options.LearningRate;                                                   // η·ρ_t
-            _f.add_(h.mul(rho));                                                            // F ← F + η·ρ_t·h_t
+            _f.AddScaled(h, rho);                                                           // F ← F + η·ρ_t·h_t
             if (heldH is not null)
-                _heldF!.add_(heldH.mul(rho));
+                _heldF!.AddScaled(heldH, rho);
             _builder.Add(_step.ToStep(), rho);
 
             var loss = Loss(_f, _labels, _weights);
@@ -229,14 +229,14 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
     {
         if (_data.Validation is not { } held)
             return null;
-        using var outputs = _heldF!.mul(_loss.OutputScale);
-        return (Loss(_heldF, held.Labels, held.Weights), _head.Metric(_head.MetricSum(outputs, held.Labels) / held.Rows));
+        using var outputs = _heldF!.Times(_loss.OutputScale);
+        return (Loss(_heldF!, held.Labels, held.Weights), _head.Metric(_head.MetricSum(outputs, held.Labels) / held.Rows));
     }
 
     private double Loss(Tensor f, Tensor labels, Tensor? weights)
     {
         using var scope = NewDisposeScope();
-        return _head.Loss(f.mul(_loss.OutputScale), labels, weights).cpu().item<float>();
+        return _head.Loss(f.Times(_loss.OutputScale), labels, weights).cpu().item<float>();
     }
 
     private (Tensor Labels, Tensor? Weights) ReadLabels()
@@ -275,7 +275,7 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         foreach (var block in blocks)
         {
             _run.CheckCancelled();
-            parts.Add(network.call(block.Features.cpu()).div(_loss.OutputScale).to(_run.Device));
+            parts.Add(network.call(block.Features.cpu()).Times(1 / _loss.OutputScale).to(_run.Device));
         }
 
         return cat(parts).MoveToOuterDisposeScope();

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
+using MlNetMlp.Runtime;
 using MlNetMlp.Scoring;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -226,7 +227,7 @@ internal sealed class ScaledMlpNetwork : Network
             if (_definition.Architecture == ScaledMlpArchitecture.InvertedBottleneck)
             {
                 var h = Activate(expand[l].call(n));                        // φ(V_l·LN_l(z) + c_l): [rows, f·W]
-                z = z.add(contract[l].call(h));                             // z + U_l·h + d_l: [rows, W]
+                z = z.Plus(contract[l].call(h));                            // z + U_l·h + d_l: [rows, W]
             }
             else
             {
@@ -279,7 +280,7 @@ internal sealed class ScaledMlpNetwork : Network
 
         // NOTE[DIFF]: x/√(1 + (x/3)²) is not in the paper, whose pixels have no outliers; one wild value of a table would drown its row.
         x = x.clamp(MinusFar, Far);
-        return x.mul(x.square().mul_(Ninth).add_(One).rsqrt_());
+        return x.mul(x.square().mul_(Ninth).add_(One, One).rsqrt_());
     }
 
     /// <summary>Batch normalisation that also takes a batch of one row, as the last of an epoch may be: it is normalised as in evaluation.</summary>

@@ -103,12 +103,15 @@ public class TrainingSetTests
         var rows = Rows.Make(400);
         rows.ForEach(row => row.Features[4] = 5);
         var (set, head) = Load(Rows.View(Ml, rows), 0, weight: "Weight");
+
+        // A row of weight k is k rows.
+        double Average(Func<Rows.Row, double> value) => rows.Sum(row => row.Weight * value(row)) / rows.Sum(row => row.Weight);
         using (set)
         {
             using var block = set.All();
             var regression = Assert.IsType<RegressionHead>(head);
-            var mean = rows.Average(row => (double)row.Target);
-            var scale = Math.Sqrt(rows.Average(row => Math.Pow(row.Target - mean, 2)));
+            var mean = Average(row => row.Target);
+            var scale = Math.Sqrt(Average(row => Math.Pow(row.Target - mean, 2)));
             Assert.Equal(mean, regression.LabelMean, 5);
             Assert.Equal(scale, regression.LabelScale, 5);
             Assert.All(TensorMemory.Floats(block.Labels).ToArray().Zip(rows), pair => Assert.Equal((pair.Second.Target - mean) / scale, pair.First, 4));
@@ -116,9 +119,9 @@ public class TrainingSetTests
             Assert.Equal(rows[0].Weight / rows[1].Weight, TensorMemory.Floats(block.Weights!)[0] / TensorMemory.Floats(block.Weights!)[1], 5);
             for (var j = 0; j < Rows.Width; j++)
             {
-                var average = rows.Average(row => (double)row.Features[j]);
+                var average = Average(row => row.Features[j]);
                 Assert.Equal(average, set.Statistics.Mean[j], 5);
-                Assert.Equal(Math.Sqrt(rows.Average(row => Math.Pow(row.Features[j] - average, 2))), set.Statistics.StandardDeviation[j], 5);
+                Assert.Equal(Math.Sqrt(Average(row => Math.Pow(row.Features[j] - average, 2))), set.Statistics.StandardDeviation[j], 5);
             }
 
             Assert.Equal(0, set.Statistics.StandardDeviation[4]);
