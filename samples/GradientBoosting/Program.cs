@@ -31,9 +31,10 @@ catch (Exception failure)
 static void Diabetes(MLContext ml, LiveLine live)
 {
     var data = DiabetesModel.LoadData(ml);
-    Console.WriteLine($"{"diabetes, test rows",-44}{"R2",8}{"RMSE",8}{"fit",10}");
+    List<string> table = [$"{"diabetes, test rows",-44}{"R2",8}{"RMSE",8}{"fit",10}"];
     Fit("FastTree", DiabetesModel.BuildFastTreePipeline(ml));
     var model = Fit("GradientBoostedNetwork", DiabetesModel.BuildPipeline(ml, Progress(live)));
+    table.ForEach(Console.WriteLine);
 
     DiabetesModel.Save(ml, model, data.TrainSet.Schema);
     var count = DiabetesModel.VerifySavedModel(ml, model, data.TestSet);
@@ -49,17 +50,17 @@ static void Diabetes(MLContext ml, LiveLine live)
         ml,
         loaded,
         "Diabetes: the network cut after each step",
-        "loss (half the squared error, label standardised)",
-        "RMSE (units of the progression score)",
+        "squared error (label standardised)",
+        "RMSE (units of progression)",
         cut => DiabetesModel.Evaluate(ml, cut, data.TestSet).RootMeanSquaredError,
         picture);
-    Console.WriteLine($"{layer.ActiveUnits} of {layer.HiddenUnits} hidden units are active; what fewer or more are worth is drawn in {picture}");
+    Console.WriteLine($"{layer.ActiveUnits} of {layer.HiddenUnits} hidden units are active; what fewer or more are worth: {picture}");
 
     ITransformer Fit(string name, IEstimator<ITransformer> pipeline)
     {
         var (model, time) = Timed($"diabetes: fitting {name}", pipeline, data.TrainSet, live);
         var metrics = DiabetesModel.Evaluate(ml, model, data.TestSet);
-        Console.WriteLine($"{name,-44}{metrics.RSquared,8:0.000}{metrics.RootMeanSquaredError,8:0.0}{time.TotalSeconds,8:0.00} s");
+        table.Add($"{name,-44}{metrics.RSquared,8:0.000}{metrics.RootMeanSquaredError,8:0.0}{time.TotalSeconds,8:0.00} s");
         return model;
     }
 }
@@ -67,20 +68,21 @@ static void Diabetes(MLContext ml, LiveLine live)
 static void Digits(MLContext ml, LiveLine live)
 {
     var data = DigitsModel.LoadData(ml);
-    Console.WriteLine($"{"digits, test rows",-44}{"accuracy",8}{"log-loss",10}{"fit",8}");
+    List<string> table = [$"{"digits, test rows",-44}{"accuracy",8}{"log-loss",10}{"fit",10}"];
     Fit("GradientBoostedNetwork on pixels", DigitsModel.BuildShallowPipeline(ml, Progress(live)));
     Fit("ScaledMlp", DigitsModel.BuildMlpPipeline(ml, Progress(live)));
     var model = Fit("ScaledMlpFeatures, GradientBoostedNetwork", DigitsModel.BuildPipeline(ml, Progress(live)));
+    table.ForEach(Console.WriteLine);
 
     DigitsModel.Save(ml, model, data.TrainSet.Schema);
     var count = DigitsModel.VerifySavedModel(ml, model, data.TestSet);
-    Console.WriteLine($"saved and loaded again as one {DigitsModel.ModelPath}: {count} predictions, all equal to the bit");
+    Console.WriteLine($"saved and loaded again as one file: {count} predictions, all equal to the bit; {DigitsModel.ModelPath}");
 
     ITransformer Fit(string name, IEstimator<ITransformer> pipeline)
     {
         var (model, time) = Timed($"digits: fitting {name}", pipeline, data.TrainSet, live);
         var metrics = DigitsModel.Evaluate(ml, model, data.TestSet);
-        Console.WriteLine($"{name,-44}{metrics.MicroAccuracy,8:0.000}{metrics.LogLoss,10:0.000}{time.TotalSeconds,6:0.00} s");
+        table.Add($"{name,-44}{metrics.MicroAccuracy,8:0.000}{metrics.LogLoss,10:0.000}{time.TotalSeconds,8:0.00} s");
         return model;
     }
 }

@@ -9,6 +9,8 @@ namespace GradientBoosting;
 /// <summary>Draws what every prefix of a network of one hidden layer is worth: its losses while it was trained, and a measure on test rows.</summary>
 internal static class TruncationCurve
 {
+    private const string UnitsTitle = "active hidden units";
+
     /// <summary>Draws the curve of a fitted or loaded model; nothing is trained.</summary>
     /// <param name="ml">The context.</param>
     /// <param name="model">The model, alone or in a chain.</param>
@@ -25,13 +27,14 @@ internal static class TruncationCurve
             throw new ArgumentException("The model holds no network of one hidden layer that was trained in steps.", nameof(model));
 
         UseOwnFont();
-        var losses = Panel(title, "", lossName);
-        Line(losses, "training rows", [.. stages.Select(stage => new Coordinates(stage.Units, stage.TrainingLoss))], SeriesColor(0));
-        Coordinates[] heldOut = [.. stages.Where(stage => stage.ValidationLoss is not null).Select(stage => new Coordinates(stage.Units, stage.ValidationLoss!.Value))];
-        if (heldOut.Length > 0) Line(losses, "validation rows", heldOut, SeriesColor(1));
+        var losses = Panel(title, UnitsTitle, lossName);
+        Line(losses, "training rows", stages.Select(stage => new Coordinates(stage.Units, stage.TrainingLoss)), SeriesColor(0));
+        var judged = stages.Where(stage => stage.ValidationLoss is not null);
+        Coordinates[] heldOut = [.. judged.Select(stage => new Coordinates(stage.Units, stage.ValidationLoss!.Value))];
+        if (heldOut.Length > 0) Line(losses, "validation rows (held out of the training set)", heldOut, SeriesColor(1));
         MarkActive(losses, layer, heldOut);
 
-        var metric = Panel("", "active hidden units", metricName);
+        var metric = Panel("", UnitsTitle, metricName);
         Coordinates[] tested =
         [
             .. stages.Select(stage => stage.Units).Prepend(0)
@@ -44,6 +47,8 @@ internal static class TruncationCurve
         figure.AddPlots(0);
         foreach (var panel in new[] { losses, metric })
         {
+            // Room for the legend above the curves; the same units below each other.
+            panel.Axes.Margins(0, 0, 0.05, 0.3);
             panel.Axes.SetLimitsX(0, stages[^1].Units);
             panel.ShowLegend(Alignment.UpperRight);
             figure.AddPlot(panel);
@@ -52,12 +57,14 @@ internal static class TruncationCurve
         figure.SavePng(path, 1000, 1000);
     }
 
-    /// <summary>Marks the active units, and where the curve is there.</summary>
+    /// <summary>Marks where the active units are, and what the curve is there.</summary>
     private static void MarkActive(Plot plot, HiddenLayerModel layer, Coordinates[] curve)
     {
-        var line = plot.Add.VerticalLine(layer.ActiveUnits, width: 2, color: Colors.Gray, pattern: LinePattern.Dashed);
-        line.LegendText = $"{layer.ActiveUnits} units active";
+        plot.Add.VerticalLine(layer.ActiveUnits, width: 2, color: Colors.Gray, pattern: LinePattern.Dashed);
         foreach (var point in curve.Where(point => point.X == layer.ActiveUnits))
-            plot.Add.Marker(point, MarkerShape.FilledCircle, size: 12, color: Colors.Black);
+        {
+            var marker = plot.Add.Marker(point, MarkerShape.FilledCircle, size: 12, color: Colors.Black);
+            marker.LegendText = $"chosen: {layer.ActiveUnits} units, {point.Y:G3}";
+        }
     }
 }
