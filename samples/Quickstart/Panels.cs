@@ -2,22 +2,21 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Training;
 using ScottPlot;
+using static Quickstart.PlotStyle;
 
 namespace Quickstart;
 
 /// <summary>The panels of the picture, each drawn from what the trainers made of one data set.</summary>
 internal static class Panels
 {
-    private static readonly ScottPlot.Palettes.Category10 Palette = new();
-
     public static Plot? LearningCurves(Entry[] entries)
     {
         var plot = Panel(entries[0].Problem.Data.Title, "epoch", "loss");
         foreach (var (i, entry) in entries.Index())
         {
             if (entry.Competitor.Curve?.Invoke(entry.Model.LastTransformer) is not { } curve) continue;
-            Line(plot, $"{entry.Competitor.Name}, training rows", Epochs(curve, point => point.TrainingLoss), Palette.GetColor(i).WithAlpha(0.4));
-            Line(plot, $"{entry.Competitor.Name}, validation rows", Epochs(curve, point => point.ValidationLoss), Palette.GetColor(i));
+            Line(plot, $"{entry.Competitor.Name}, training rows", Epochs(curve, point => point.TrainingLoss), SeriesColor(i).WithAlpha(0.4));
+            Line(plot, $"{entry.Competitor.Name}, validation rows", Epochs(curve, point => point.ValidationLoss), SeriesColor(i));
         }
 
         // Room for the legend above the curves.
@@ -43,7 +42,7 @@ internal static class Panels
             foreach (var (_, isPositive) in rows.OrderByDescending(row => row.First))
                 steps.Add(isPositive ? new(steps[^1].X, steps[^1].Y + 1) : new(steps[^1].X + 1, steps[^1].Y));
             var (negatives, positives) = (steps[^1].X, steps[^1].Y);
-            Line(plot, entry.Competitor.Name, steps.Select(p => new Coordinates(p.X / negatives, p.Y / positives)), Palette.GetColor(i));
+            Line(plot, entry.Competitor.Name, steps.Select(p => new Coordinates(p.X / negatives, p.Y / positives)), SeriesColor(i));
         }
 
         plot.Axes.SetLimits(-0.02, 1.02, -0.02, 1.02);
@@ -88,36 +87,12 @@ internal static class Panels
         var top = Math.Max(actual.Max(), predicted.Max()) * 1.05;
         var plot = Panel($"{entry.Problem.Data.Title}, {entry.Competitor.Name}", "actual", "predicted");
         Line(plot, "exact", [new(0, 0), new(top, top)], Colors.Gray, LinePattern.Dashed);
-        var points = plot.Add.ScatterPoints(actual, predicted, Palette.GetColor(0).WithAlpha(0.6));
+        var points = plot.Add.ScatterPoints(actual, predicted, SeriesColor(0).WithAlpha(0.6));
         points.MarkerSize = 9;
         points.LegendText = "one test row";
         plot.Axes.SetLimits(0, top, 0, top);
         plot.ShowLegend(Alignment.UpperLeft);
         return plot;
-    }
-
-    private static Plot Panel(string title, string xLabel, string yLabel)
-    {
-        var plot = new Plot();
-        plot.Title(title, size: 18);
-        plot.XLabel(xLabel, size: 15);
-        plot.YLabel(yLabel, size: 15);
-        plot.Axes.Bottom.TickLabelStyle.FontSize = plot.Axes.Left.TickLabelStyle.FontSize = 14;
-        plot.Axes.Left.MinimumSize = 80;
-        plot.Axes.Left.Label.OffsetX = 12;
-        plot.Axes.Right.MinimumSize = 25;
-        plot.Axes.Bottom.MinimumSize = 70;
-        plot.Axes.Bottom.Label.OffsetY = -12;
-        plot.Legend.FontSize = 14;
-        return plot;
-    }
-
-    private static void Line(Plot plot, string name, IEnumerable<Coordinates> points, Color color, LinePattern pattern = default)
-    {
-        var line = plot.Add.ScatterLine(points.ToArray(), color);
-        line.LegendText = name;
-        line.LinePattern = pattern;
-        line.LineWidth = 2;
     }
 
     private static IEnumerable<Coordinates> Epochs(LearningCurve curve, Func<LearningCurvePoint, double?> loss) =>

@@ -7,12 +7,11 @@ namespace Quickstart;
 /// <summary>One picture with a column per data set: losses by epoch, where a trainer keeps them, above what the models predict.</summary>
 internal static class Picture
 {
-    private const string Font = "Quickstart Sans";
     private const int PanelSize = 600;
 
     public static void Draw(MLContext ml, IEnumerable<Entry> entries, string path)
     {
-        UseOwnFont();
+        PlotStyle.UseOwnFont();
         Entry[][] columns = [.. entries.GroupBy(entry => entry.Problem).Select(group => group.ToArray())];
         Plot?[][] rows = [[.. columns.Select(Panels.LearningCurves)], [.. columns.Select(column => Panels.Predictions(ml, column))]];
         rows = [.. rows.Where(row => row.Any(panel => panel is not null))];
@@ -32,14 +31,5 @@ internal static class Picture
 
         figure.Layout = layout;
         figure.SavePng(path, columns.Length * PanelSize, rows.Length * PanelSize);
-    }
-
-    /// <summary>The picture looks the same everywhere, and has text at all where no fonts are installed.</summary>
-    private static void UseOwnFont()
-    {
-        var folder = Path.Combine(AppContext.BaseDirectory, "fonts");
-        Fonts.AddFontFile(Font, Path.Combine(folder, "DejaVuSans.ttf"));
-        Fonts.AddFontFile(Font, Path.Combine(folder, "DejaVuSans-Bold.ttf"), bold: true);
-        Fonts.Default = Font;
     }
 }
