@@ -11,6 +11,7 @@ var benchmarks = new Dictionary<string, Action>
     ["engine"] = SingleRow.Run,
     ["memory"] = Memory.Run,
     ["streaming"] = Streaming.Run,
+    ["boosting"] = Boosting.Run,
 };
 if (args.Length == 0 || args.Any(name => !benchmarks.ContainsKey(name)))
 {

@@ -1,0 +1,187 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.IO.Compression;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Boosting;
+
+namespace MlNetMlp.Bench;
+
+/// <summary>
+/// Gradient-boosted networks with the paper's options against the authors' own package on the same rows, in turns. The package is found in the
+/// folder that the environment variable GBNN names (a checkout of github.com/GAA-UAM/GBNN, which needs scikit-learn and pandas), its Python by
+/// PYTHON or as python3; without it only our figures are shown.
+/// </summary>
+internal static class Boosting
+{
+    private const int Units = 200;
+    private const int Iterations = 200;
+    private const double LearningRate = 0.1;
+    private const double Subsample = 0.5;
+
+    // Reads two files of numbers, the label last, and prints test error and seconds of the fit alone.
+    private const string Driver = """
+        import sys, time
+        import numpy as np
+        sys.path.insert(0, sys.argv[1])
+        from gbnn.GBNN import GNEGNEClassifier, GNEGNERegressor
+        train, test = (np.loadtxt(path, delimiter=',') for path in sys.argv[2:4])
+        units, iterations, eta, subsample = int(sys.argv[5]), int(sys.argv[6]), float(sys.argv[7]), float(sys.argv[8])
+        mean, scale = train[:, :-1].mean(0), train[:, :-1].std(0)
+        scale[scale == 0] = 1
+        x, z = (train[:, :-1] - mean) / scale, (test[:, :-1] - mean) / scale
+        options = dict(total_nn=units, num_nn_step=1, eta=eta, solver='lbfgs', subsample=subsample, tol=0.0, max_iter=iterations, random_state=1, activation='logistic')
+        start = time.perf_counter()
+        if sys.argv[4] == 'regression':
+            centre, spread = train[:, -1].mean(), train[:, -1].std()
+            model = GNEGNERegressor(**options)
+            model.fit(x, (train[:, -1] - centre) / spread)
+            seconds = time.perf_counter() - start
+            error = np.sqrt(np.mean((model.predict(z).ravel() * spread + centre - test[:, -1]) ** 2))
+        else:
+            model = GNEGNEClassifier(**options)
+            model.fit(x, train[:, -1].astype(int))
+            seconds = time.perf_counter() - start
+            error = np.mean(model.predict(z) != test[:, -1].astype(int))
+        print(error, seconds)
+        """;
+
+    private sealed class Row
+    {
+        public float[] Features { get; set; } = [];
+
+        public float Number { get; set; }
+
+        public bool Flag { get; set; }
+    }
+
+    public static void Run()
+    {
+        var data = Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data");
+        if (!Directory.Exists(data))
+        {
+            Console.WriteLine($"boosting: there are no data in {data}; set MLNETMLP_DATA.");
+            return;
+        }
+
+        foreach (var (file, isRegression) in new[]
+        {
+            ("pima_diabetes/pima_diabetes.csv", false), ("concrete/concrete.csv", true), ("phoneme/phoneme.csv", false),
+            ("kin8nm/kin8nm.csv.gz", true), ("magic_telescope/magic_telescope.csv.gz", false),
+        })
+        {
+            Compare(Path.Combine(data, file), isRegression);
+        }
+
+        PeakMemory();
+    }
+
+    private static void Compare(string path, bool isRegression)
+    {
+        var rows = Read(path);
+        new Random(1).Shuffle(rows);
+        var (train, test) = (rows[..(rows.Length * 7 / 10)], rows[(rows.Length * 7 / 10)..]);
+        double error = 0;
+        var ours = Clock.Medians(1, () => error = Fit(train, test, isRegression))[0];
+        var line = $"boosting: {Path.GetFileName(Path.GetDirectoryName(path))}, {train.Length} rows of {train[0].Features.Length}: ours {Text(error)} in {ours:F2} s";
+        Console.WriteLine(Official(train, test, isRegression) is var (theirs, seconds) && seconds > 0
+            ? $"{line}, the authors' package {Text(theirs)} in {seconds:F1} s: {seconds / ours:F1} times the time"
+            : line);
+
+        string Text(double value) => isRegression ? $"RMSE {value:G4}" : $"error {value:P1}";
+    }
+
+    private static double Fit(Row[] train, Row[] test, bool isRegression)
+    {
+        var ml = new MLContext(1);
+        var schema = SchemaDefinition.Create(typeof(Row));
+        schema["Features"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, train[0].Features.Length);
+        var (fit, judge) = (ml.Data.LoadFromEnumerable(train, schema), ml.Data.LoadFromEnumerable(test, schema));
+        var options = new GradientBoostedNetwork.Options
+        {
+            LabelColumnName = isRegression ? "Number" : "Flag", TotalUnits = Units, UnitsPerStep = 1, LearningRate = LearningRate, Subsample = Subsample,
+            StepIterations = Iterations, Tolerance = 0, Activation = GradientBoostedNetworkActivation.Logistic, ValidationFraction = 0, Seed = 1,
+        };
+        return isRegression
+            ? ml.Regression.Evaluate(ml.Regression.Trainers.GradientBoostedNetwork(options).Fit(fit).Transform(judge), "Number").RootMeanSquaredError
+            : 1 - ml.BinaryClassification.Evaluate(ml.BinaryClassification.Trainers.GradientBoostedNetwork(options).Fit(fit).Transform(judge), "Flag").Accuracy;
+    }
+
+    private static (double Error, double Seconds) Official(Row[] train, Row[] test, bool isRegression)
+    {
+        if (Environment.GetEnvironmentVariable("GBNN") is not { Length: > 0 } package)
+            return default;
+        var folder = Directory.CreateTempSubdirectory("boosting").FullName;
+        try
+        {
+            var (trainPath, testPath) = (Write("train.csv", train), Write("test.csv", test));
+            string[] arguments =
+            [
+                "-c", Driver, package, trainPath, testPath, isRegression ? "regression" : "binary",
+                .. new IFormattable[] { Units, Iterations, LearningRate, Subsample }.Select(number => number.ToString(null, CultureInfo.InvariantCulture)),
+            ];
+            using var python = Process.Start(new ProcessStartInfo(Environment.GetEnvironmentVariable("PYTHON") ?? "python3", arguments) { RedirectStandardOutput = true })!;
+            var words = python.StandardOutput.ReadToEnd().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            python.WaitForExit();
+            return python.ExitCode == 0 && words is [.., var error, var seconds]
+                ? (double.Parse(error, CultureInfo.InvariantCulture), double.Parse(seconds, CultureInfo.InvariantCulture))
+                : throw new InvalidOperationException($"The authors' package failed with exit code {python.ExitCode}.");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+
+        string Write(string name, Row[] rows)
+        {
+            var path = Path.Combine(folder, name);
+            File.WriteAllLines(path, rows.Select(row => string.Join(',', row.Features.Append(row.Number).Select(x => x.ToString("R", CultureInfo.InvariantCulture)))));
+            return path;
+        }
+    }
+
+    private static void PeakMemory()
+    {
+        const int count = 400_000;
+        var ml = new MLContext(1);
+        var rows = ml.Data.LoadFromEnumerable(Generated.Rows(count));
+        Fit(5);
+        GC.Collect();
+        using var done = new CancellationTokenSource();
+        var before = Resident();
+        var peak = before;
+        var watch = new Thread(() =>
+        {
+            for (; !done.IsCancellationRequested; Thread.Sleep(1))
+                peak = Math.Max(peak, Resident());
+        });
+        watch.Start();
+        Fit(100);
+        done.Cancel();
+        watch.Join();
+        var data = count * (Generated.Width + 2.0) * sizeof(float) / 1e6;
+        var sample = count * 0.9 * Subsample * Generated.Width * sizeof(float) / 1e6;
+        Console.WriteLine($"boosting: {count} rows of {Generated.Width}, {data:F0} MB: at most {((peak - before) / 1e6) - data:F0} MB more than these; one subsample has {sample:F0} MB, the network less than 1");
+
+        void Fit(int steps) => ml.Regression.Trainers.GradientBoostedNetwork(
+            new GradientBoostedNetwork.Options { UnitsPerStep = 1, TotalUnits = steps, StepIterations = 20, Subsample = Subsample, Seed = 1 }).Fit(rows);
+    }
+
+    private static long Resident() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;
+
+    private static Row[] Read(string path)
+    {
+        using Stream file = File.OpenRead(path);
+        using var reader = new StreamReader(path.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionMode.Decompress) : file);
+        reader.ReadLine();
+        var rows = new List<Row>();
+        while (reader.ReadLine() is { Length: > 0 } line)
+        {
+            var words = line.Split(',');
+            var label = words[^1] switch { "tested_positive" => 1, "tested_negative" => 0, var word => float.Parse(word, CultureInfo.InvariantCulture) };
+            rows.Add(new() { Features = [.. words[..^1].Select(word => float.Parse(word, CultureInfo.InvariantCulture))], Number = label, Flag = label > 0.5f });
+        }
+
+        return [.. rows];
+    }
+}
