@@ -39,7 +39,7 @@ internal static class OptionChecks
         var rows = OptionRow.Of(trial.Subject.DefaultOptions()).ToArray();
         Nobody(row => !row.IsInitOnly, "can be changed after they are made");
         Nobody(row => !row.IsDeclared, "have no declared range");
-        Nobody(row => row.Documentation.Trim().Length == 0, "have no documentation");
+        Nobody(row => row.Documentation.Trim().Length == 0, "have no documentation (is GenerateDocumentationFile set, and the .xml beside the assembly?)");
         Nobody(row => !row.SaysDefault, "have a default that their documentation does not say");
         Nobody(row => !row.Bounds.All(row.Says), "have a bound that their documentation does not say");
 
