@@ -65,7 +65,7 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
 
     internal HiddenLayerLeastSquares(
         int inputs, int units, int outputs, Activation activation, double penalty, long rows, Device device,
-        (float[] Mean, float[] Factor)? standardization, ScalarType type)
+        (float[] Mean, float[] Factor)? standardization, ScalarType type, HiddenLayerLeastSquares? rowsOf = null)
     {
         ArgumentNullException.ThrowIfNull(device);
         (_inputs, _units, _outputs, _activation, _penalty, _rows) = (inputs, units, outputs, activation, penalty, rows);
@@ -81,13 +81,18 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
         if (_managed is not null)
             _blockRows = (_blockRows + 63) / 64 * 64;
 
-        _x = zeros([_blocks, inputs, _blockRows], type, device).DetachFromDisposeScope();
+        _x = (rowsOf?._x.alias() ?? zeros([_blocks, inputs, _blockRows], type, device)).DetachFromDisposeScope();
         _targets = zeros([_blocks, outputs, _blockRows], type, device).DetachFromDisposeScope();
         _weights = zeros([_blocks, _blockRows], type, device).DetachFromDisposeScope();
         if (standardization is { } inputsOf)
         {
             _mean = tensor(inputsOf.Mean, [inputs, 1], device: device).DetachFromDisposeScope();
             _factor = tensor(inputsOf.Factor, [inputs, 1], device: device).DetachFromDisposeScope();
+        }
+        else
+        {
+            _mean = rowsOf?._mean?.alias().DetachFromDisposeScope();
+            _factor = rowsOf?._factor?.alias().DetachFromDisposeScope();
         }
 
         Parameters = new double[checked((units * (inputs + 1)) + (outputs * (units + 1)))];
@@ -112,6 +117,11 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
 
     /// <summary>A [J, D], a [J], C [K, J] and c [K], each row after row: the starting point before a fit, the result after it.</summary>
     public double[] Parameters { get; }
+
+    /// <summary>Makes another fit of the same rows, without a copy of them: it has targets and parameters of its own.</summary>
+    /// <returns>The fit, which sees what <see cref="PutRows"/> puts into either; the caller owns it.</returns>
+    public HiddenLayerLeastSquares ShareRows() =>
+        new(_inputs, _units, _outputs, _activation, _penalty, _rows, _x.device, null, _x.dtype, this);
 
     /// <summary>Puts rows to fit into their places.</summary>
     /// <param name="place">Index of the first of them.</param>
