@@ -158,9 +158,10 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
             _targets.select(0, b).narrow(1, 0, rows).copy_(targets.narrow(0, first, rows).t());
         }
 
+        using Scalar even = 1.0 / _rows;
         var flat = _weights.view(-1).narrow(0, 0, _rows);
         if (weights is null)
-            flat.fill_(1.0 / _rows);
+            flat.fill_(even);
         else
             flat.copy_(weights.div(weights.sum()));
     }
@@ -260,7 +261,8 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
             moments.add_(weighted.mm(_targets.select(0, b).t().to(ScalarType.Float64)));
         }
 
-        gram.diagonal().narrow(0, 0, _units).add_(_penalty / _rows);
+        using Scalar ridge = _penalty / _rows;
+        gram.diagonal().narrow(0, 0, _units).add_(ridge);
         var solution = linalg.pinv(gram, hermitian: true).mm(moments).cpu();
         var start = _units * (_inputs + 1);
         solution.narrow(0, 0, _units).t().contiguous().data<double>().CopyTo(Parameters, start);
@@ -408,24 +410,24 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
             dHiddenBias.add_(delta.sum(1, keepdim: true));                                               // ∂a
         }
 
-        var value = loss.div(2);
         if (_penalty > 0)
         {
             foreach (var (weight, slope) in new[] { (a, da), (c, dc) })
             {
                 slope.AddScaled(weight, _penalty / _rows);
-                value.add_(weight.square().sum().mul(_penalty / (2 * _rows)));
+                loss.AddScaled(weight.mul(weight).sum(), _penalty / _rows);
             }
         }
 
-        return value.cpu().item<double>();
+        return loss.cpu().item<double>() / 2;
     }
 
+    // No number is converted to a scalar here, which the finaliser could free too early where fits run side by side.
     private Tensor Slope(Tensor h) => _activation switch
     {
-        Activation.Sigmoid => h.mul(1 - h),
-        Activation.Tanh => 1 - h.square(),
-        Activation.Relu => h.gt(0).to(h.dtype),
+        Activation.Sigmoid => h.mul(ones_like(h).sub_(h)),
+        Activation.Tanh => ones_like(h).sub_(h.mul(h)),
+        Activation.Relu => h.sign(),
         Activation.Identity => ones_like(h),
         _ => throw new NotSupportedException($"The slope of {_activation} does not follow from its value."),
     };

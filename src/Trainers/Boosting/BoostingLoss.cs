@@ -1,9 +1,11 @@
 using MlNetMlp.Networks;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace MlNetMlp.Boosting;
 
 /// <summary>What boosting has to know of a loss L(y, F): the constant to start from, pseudo-residuals r = −∂L/∂F and the length of a step.</summary>
+/// <remarks>Members call it side by side, so that scalars are freed in time: one left to the finaliser can go while it is in use.</remarks>
 internal abstract class BoostingLoss
 {
     private const double LeastCurvature = 1e-12;
@@ -41,10 +43,11 @@ internal abstract class BoostingLoss
     private protected static double? NewtonStep(Tensor residuals, Tensor h, Tensor? weights, double m)
     {
         using var scope = NewDisposeScope();
+        using Scalar most = m;
         var weighted = weights is null ? h : h.mul(weights.unsqueeze(1));
         var size = residuals.abs();
         var slope = weighted.mul(residuals).sum(ScalarType.Float64).cpu().item<double>();
-        var curvature = weighted.mul(h).mul_(size).mul_(m - size).sum(ScalarType.Float64).cpu().item<double>();
+        var curvature = weighted.mul(h).mul_(size).mul_(size.neg().add_(most)).sum(ScalarType.Float64).cpu().item<double>();
 
         // NOTE[DIFF]: the original divides by whatever the curvature is, and blows up once the residuals have vanished.
         return curvature < LeastCurvature ? null : Math.Clamp(slope / curvature, -LongestStep, LongestStep);
@@ -93,7 +96,8 @@ internal sealed class LogisticLoss : BoostingLoss
     public override Tensor Residuals(Tensor labels, Tensor f)
     {
         using var scope = NewDisposeScope();
-        var twice = labels.view_as(f).mul(4).sub_(2);                                        // 2y
+        using Scalar four = 4, two = 2;
+        var twice = labels.view_as(f).mul(four).sub_(two);                                        // 2y
         return twice.mul(twice.mul(f).neg_().sigmoid_()).MoveToOuterDisposeScope();          // 2y·σ(−2yF)
     }
 

@@ -253,7 +253,7 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         }
 
         // Members that take all rows share them; samples are each member's own.
-        var room = wanted == _data.RowCount && wanted <= _data.BufferRows ? wanted : Math.Max(1, _data.BufferRows / _options.Restarts);
+        var room = _data.BufferRows >= _data.RowCount ? wanted : Math.Max(1, _data.BufferRows / _options.Restarts);
         if (wanted <= room)
             return wanted;
         _run.Log($"Each step is fitted to {room} rows drawn at random and not to {wanted}, to stay within the memory budget.");

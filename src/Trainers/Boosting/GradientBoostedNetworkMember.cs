@@ -2,6 +2,7 @@ using MlNetMlp.Data;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using MlNetMlp.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace MlNetMlp.Boosting;
@@ -97,7 +98,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         while (_place < _sample.Length && _sample[_place] < end)
             _place++;
         if (_place > first)
-            step.PutRows(first, features.index_select(0, tensor(_sample[first.._place]).sub_(start).to(problem.Run.Device)));
+            step.PutRows(first, features.index_select(0, tensor([.. _sample[first.._place].Select(row => row - start)]).to(problem.Run.Device)));
     }
 
     /// <summary>Fits h_t to the residuals of the sample, and draws the sample of the next step.</summary>
@@ -106,7 +107,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         using var scope = NewDisposeScope();
         Forget();
         _residuals = problem.Loss.Residuals(problem.Labels, f).DetachFromDisposeScope();    // R = −∂L/∂F: [N, K]
-        HasVanished = _residuals.square().mean().cpu().item<float>() < LeastResidual;
+        HasVanished = _residuals.mul(_residuals).mean().cpu().item<float>() < LeastResidual;
         if (HasVanished)
             return;
         Fit(_residuals);
@@ -125,9 +126,10 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         StepSize = problem.Options.LearningRate * problem.Loss.StepSize(_residuals!, h, problem.Weights);
         if (StepSize is not { } rho)
             return;
-        f.add_(h.mul(rho));
+        using Scalar factor = rho;
+        f.add_(h.mul(factor));
         if (_heldH is not null)
-            heldF!.add_(_heldH.mul(rho));
+            heldF!.add_(_heldH.mul(factor));
     }
 
     public void Dispose()
@@ -156,7 +158,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
 
         // NOTE[DIFF]: the original takes whatever comes of a fit. One that is no better than h = 0 is solved again for C and c, which are
         // linear: then no step with ρ ≤ 1 can raise a squared training loss.
-        var squares = targets.square().sum(1);
+        var squares = targets.mul(targets).sum(1);
         var lossOfZero = (weights is null ? squares.mean() : squares.mul(weights).sum().div(weights.sum())).cpu().item<float>() / 2;
         if (!(loss < lossOfZero))
             step.SolveOutputs();
