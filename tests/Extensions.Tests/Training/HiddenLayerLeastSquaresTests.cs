@@ -123,14 +123,14 @@ public class HiddenLayerLeastSquaresTests
         var fit = Fit(Activation.Tanh, 4, 2, 300, type, out var x, out var r, out var w);
         using var shared = fit.ShareRows();
         fit.Parameters.CopyTo(shared.Parameters, 0);
-        shared.SetTargets(r * 2, w);
+        shared.SetTargets((r * 2).to(type), w.to(type));
         var (gradient, other) = (new double[fit.Parameters.Length], new double[fit.Parameters.Length]);
         var before = fit.Evaluate(gradient);
         Assert.NotEqual(before, shared.Evaluate(other));
-        shared.SetTargets(r, w);
+        shared.SetTargets(r.to(type), w.to(type));
         Assert.Equal(before, shared.Evaluate(other));
         Assert.Equal(gradient, other);
-        Assert.Equal(fit.Predict(x).to(ScalarType.Float32).data<float>(), shared.Predict(x).to(ScalarType.Float32).data<float>());
+        Assert.Equal(fit.Predict(x.to(type)).to(ScalarType.Float32).data<float>(), shared.Predict(x.to(type)).to(ScalarType.Float32).data<float>());
         fit.Dispose();
         Assert.Equal(before, shared.Evaluate(other));
     }
