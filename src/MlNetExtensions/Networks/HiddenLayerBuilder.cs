@@ -82,17 +82,36 @@ public sealed class HiddenLayerBuilder
     }
 
     /// <summary>Adds ρ·h.</summary>
-    /// <param name="step">h; the builder takes it over.</param>
+    /// <param name="step">h.</param>
     /// <param name="stepSize">ρ.</param>
-    public void Add(HiddenLayerStep step, double stepSize)
+    public void Add(HiddenLayerStep step, double stepSize) => AddMean([step], [stepSize]);
+
+    /// <summary>Adds the mean of ρ_r·h_r, as one step that has the units of all of them, and the mean of ρ_r as its size.</summary>
+    /// <param name="parts">h_r, at least one; together they have the units of a step.</param>
+    /// <param name="stepSizes">ρ_r.</param>
+    public void AddMean(IReadOnlyList<HiddenLayerStep> parts, IReadOnlyList<double> stepSizes)
     {
-        ArgumentNullException.ThrowIfNull(step);
-        var factor = _outputScale * stepSize;
-        for (var i = 0; i < step.OutputWeight.Length; i++)
-            step.OutputWeight[i] = (float)(step.OutputWeight[i] * factor);
-        _biases.Add([.. _biases[^1].Zip(step.OutputBias, (sum, bias) => sum + (bias * factor))]);
-        _stepSizes.Add((float)stepSize);
-        _steps.Add(step);
+        ArgumentNullException.ThrowIfNull(parts);
+        ArgumentNullException.ThrowIfNull(stepSizes);
+        var (output, bias) = (new float[_outputs * UnitsPerStep], (double[])_biases[^1].Clone());
+        var first = 0;
+        foreach (var (part, stepSize) in parts.Zip(stepSizes))
+        {
+            var factor = _outputScale * stepSize / parts.Count;
+            var units = part.HiddenBias.Length;
+            for (var row = 0; row < _outputs; row++)
+            {
+                bias[row] += part.OutputBias[row] * factor;
+                for (var j = 0; j < units; j++)
+                    output[(row * UnitsPerStep) + first + j] = (float)(part.OutputWeight[(row * units) + j] * factor);
+            }
+
+            first += units;
+        }
+
+        _biases.Add(bias);
+        _stepSizes.Add((float)stepSizes.Average());
+        _steps.Add(new([.. parts.SelectMany(part => part.HiddenWeight)], [.. parts.SelectMany(part => part.HiddenBias)], output, []));
     }
 
     /// <summary>Builds the network.</summary>

@@ -60,7 +60,7 @@ internal sealed class HiddenLayerNetwork : Network
         Activation.Silu => nn.functional.silu(z),
         Activation.Tanh => z.tanh(),
         Activation.Sigmoid => z.sigmoid(),
-        _ => z.mul(z.square().Times(1.0 / 9).Plus(1).rsqrt()),
+        _ => z.mul(z.mul(z).Times(1.0 / 9).Plus(1).rsqrt()),
     };
 
     private sealed class HiddenLayer : nn.Module

@@ -46,7 +46,7 @@ public sealed record MultiOutputRegressionHead : TaskHead, IValidatableObject
     public override double MetricSum(Tensor outputs, Tensor labels)
     {
         using var errors = outputs - labels;
-        using var squares = errors.square();
+        using var squares = errors.mul(errors);
         using var sums = squares.sum(0L);
         using var onHost = sums.cpu();
         var values = TensorMemory.Floats(onHost);

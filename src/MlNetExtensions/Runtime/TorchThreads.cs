@@ -21,6 +21,16 @@ public readonly ref struct TorchThreads
         return new(before);
     }
 
+    /// <summary>Sets the number of threads on a thread that is borrowed from a pool.</summary>
+    /// <param name="threads">The number, at least 1.</param>
+    /// <param name="after">The number to set after, at least 1: what a new thread starts with is what some thread has set last.</param>
+    /// <returns>What sets the number after.</returns>
+    public static TorchThreads Limit(int threads, int after)
+    {
+        set_num_threads(threads);
+        return new(after);
+    }
+
     /// <summary>Restores the number of threads before.</summary>
     public void Dispose()
     {

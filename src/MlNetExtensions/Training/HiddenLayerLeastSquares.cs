@@ -65,7 +65,7 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
 
     internal HiddenLayerLeastSquares(
         int inputs, int units, int outputs, Activation activation, double penalty, long rows, Device device,
-        (float[] Mean, float[] Factor)? standardization, ScalarType type)
+        (float[] Mean, float[] Factor)? standardization, ScalarType type, HiddenLayerLeastSquares? rowsOf = null)
     {
         ArgumentNullException.ThrowIfNull(device);
         (_inputs, _units, _outputs, _activation, _penalty, _rows) = (inputs, units, outputs, activation, penalty, rows);
@@ -81,13 +81,18 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
         if (_managed is not null)
             _blockRows = (_blockRows + 63) / 64 * 64;
 
-        _x = zeros([_blocks, inputs, _blockRows], type, device).DetachFromDisposeScope();
+        _x = (rowsOf?._x.alias() ?? zeros([_blocks, inputs, _blockRows], type, device)).DetachFromDisposeScope();
         _targets = zeros([_blocks, outputs, _blockRows], type, device).DetachFromDisposeScope();
         _weights = zeros([_blocks, _blockRows], type, device).DetachFromDisposeScope();
         if (standardization is { } inputsOf)
         {
             _mean = tensor(inputsOf.Mean, [inputs, 1], device: device).DetachFromDisposeScope();
             _factor = tensor(inputsOf.Factor, [inputs, 1], device: device).DetachFromDisposeScope();
+        }
+        else
+        {
+            _mean = rowsOf?._mean?.alias().DetachFromDisposeScope();
+            _factor = rowsOf?._factor?.alias().DetachFromDisposeScope();
         }
 
         Parameters = new double[checked((units * (inputs + 1)) + (outputs * (units + 1)))];
@@ -112,6 +117,11 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
 
     /// <summary>A [J, D], a [J], C [K, J] and c [K], each row after row: the starting point before a fit, the result after it.</summary>
     public double[] Parameters { get; }
+
+    /// <summary>Makes another fit of the same rows, without a copy of them: it has targets and parameters of its own.</summary>
+    /// <returns>The fit, which sees what <see cref="PutRows"/> puts into either; the caller owns it.</returns>
+    public HiddenLayerLeastSquares ShareRows() =>
+        new(_inputs, _units, _outputs, _activation, _penalty, _rows, _x.device, null, _x.dtype, this);
 
     /// <summary>Puts rows to fit into their places.</summary>
     /// <param name="place">Index of the first of them.</param>
@@ -148,9 +158,10 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
             _targets.select(0, b).narrow(1, 0, rows).copy_(targets.narrow(0, first, rows).t());
         }
 
+        using Scalar even = 1.0 / _rows;
         var flat = _weights.view(-1).narrow(0, 0, _rows);
         if (weights is null)
-            flat.copy_(ones_like(flat).Times(1.0 / _rows));
+            flat.fill_(even);
         else
             flat.copy_(weights.div(weights.sum()));
     }
@@ -391,31 +402,30 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
             var difference = addmm(outputBias, c, h, 1, 1).sub_(_targets.select(0, b));                        // C·H + c − R
             var e = difference.mul(_weights.select(0, b));                                               // E
             loss.AddScaled(e.mul(difference).sum());
-            dc.AddScaled(e.mm(h.t()));                                                                        // ∂C = E·Hᵀ
-            dOutputBias.AddScaled(e.sum(1, keepdim: true));                                                   // ∂c
+            dc.AddScaled(e.mm(h.t()));                                                                   // ∂C = E·Hᵀ
+            dOutputBias.AddScaled(e.sum(1, keepdim: true));                                              // ∂c
             var delta = c.t().mm(e).mul_(Slope(h));                                                      // Δ = (Cᵀ·E)∘φ′
-            da.AddScaled(delta.mm(x.t()));                                                                    // ∂A = Δ·Xᵀ
-            dHiddenBias.AddScaled(delta.sum(1, keepdim: true));                                               // ∂a
+            da.AddScaled(delta.mm(x.t()));                                                               // ∂A = Δ·Xᵀ
+            dHiddenBias.AddScaled(delta.sum(1, keepdim: true));                                          // ∂a
         }
 
-        var value = loss.Times(0.5);
         if (_penalty > 0)
         {
             foreach (var (weight, slope) in new[] { (a, da), (c, dc) })
             {
                 slope.AddScaled(weight, _penalty / _rows);
-                value.AddScaled(weight.square().sum(), _penalty / (2 * _rows));
+                loss.AddScaled(weight.mul(weight).sum(), _penalty / _rows);
             }
         }
 
-        return value.cpu().item<double>();
+        return loss.cpu().item<double>() / 2;
     }
 
     private Tensor Slope(Tensor h) => _activation switch
     {
-        Activation.Sigmoid => h.sub(h.square()),
-        Activation.Tanh => ones_like(h).sub_(h.square()),
-        Activation.Relu => h.IsAbove(0).to(h.dtype),
+        Activation.Sigmoid => h.mul(ones_like(h).sub_(h)),
+        Activation.Tanh => ones_like(h).sub_(h.mul(h)),
+        Activation.Relu => h.sign(),
         Activation.Identity => ones_like(h),
         _ => throw new NotSupportedException($"The slope of {_activation} does not follow from its value."),
     };

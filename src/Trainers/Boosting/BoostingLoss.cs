@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 namespace MlNetMlp.Boosting;
 
 /// <summary>What boosting has to know of a loss L(y, F): the constant to start from, pseudo-residuals r = −∂L/∂F and the length of a step.</summary>
+/// <remarks>Members call it side by side, so that scalars are freed in time: one left to the finaliser can go while it is in use.</remarks>
 internal abstract class BoostingLoss
 {
     private const double LeastCurvature = 1e-12;
@@ -45,7 +46,7 @@ internal abstract class BoostingLoss
         var weighted = weights is null ? h : h.mul(weights.unsqueeze(1));
         var size = residuals.abs();
         var slope = weighted.mul(residuals).sum(ScalarType.Float64).cpu().item<double>();
-        var curvature = weighted.mul(h).mul_(size).mul_(ones_like(size).Times(m).sub_(size)).sum(ScalarType.Float64).cpu().item<double>();
+        var curvature = weighted.mul(h).mul_(size).mul_(size.neg().Plus(m)).sum(ScalarType.Float64).cpu().item<double>();
 
         // NOTE[DIFF]: the original divides by whatever the curvature is, and blows up once the residuals have vanished.
         return curvature < LeastCurvature ? null : Math.Clamp(slope / curvature, -LongestStep, LongestStep);

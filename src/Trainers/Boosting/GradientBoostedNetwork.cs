@@ -155,6 +155,10 @@ namespace MlNetMlp.Boosting
     /// `HiddenLayerModel.Find(model)` tells the losses of all of them and cuts the model short without training, and
     /// `mlContext.Model.ChangeActiveUnits(model, 50)` makes a loaded model faster.
     ///
+    /// With the option `Restarts` R several such sums, each with random numbers of its own, take their steps together. The model is their mean:
+    /// its step t has the R·J units of their steps t, and losses, early stopping and the prefix chosen are those of the mean. A sum that
+    /// nothing is left to learn for rests; when all of them do, training ends.
+    ///
     /// Whenever rows are held out (the option `ValidationFraction`, a tenth by default), the prefix with the least loss on them is active
     /// after training, also the constant alone; the other units stay in the model and can be activated again. Without rows held out all
     /// units are active.
@@ -175,7 +179,7 @@ namespace MlNetMlp.Boosting
 
             /// <summary>
             /// Hidden units of the whole network, in [1, 10000], rounded down to a multiple of <see cref="UnitsPerStep"/>; 1,000 by default,
-            /// 200 in the paper. A fit that goes on from an earlier model adds so many.
+            /// 200 in the paper. A fit that goes on from an earlier model adds so many. With <see cref="Restarts"/>, those of each sum.
             /// </summary>
             [Range(1, 10_000)]
             public int TotalUnits { get; init; } = 1000;
@@ -185,6 +189,17 @@ namespace MlNetMlp.Boosting
             /// </summary>
             [Range(1, 10_000)]
             public int UnitsPerStep { get; init; } = 4;
+
+            // NOTE[DIFF]: the original boosts one sum. The mean of several is still one hidden layer; of 4, most errors fall by about a hundredth,
+            // for some times the cost.
+
+            /// <summary>
+            /// R, boosted sums that differ in their random starts and rows and whose mean is the model, in [1, 64]; 1 by default and in the
+            /// paper. The network has R times <see cref="TotalUnits"/> hidden units and R times <see cref="UnitsPerStep"/> in each step; the
+            /// sums are fitted in parallel. A fit that goes on from an earlier model, of the same R·J, starts each of them from the whole of it.
+            /// </summary>
+            [Range(1, 64)]
+            public int Restarts { get; init; } = 1;
 
             /// <summary>η, shrinkage of each step, in (0, 1]; 0.2 by default. With small parts of the rows, 1 diverges in regression.</summary>
             [Range(0, 1, MinimumIsExclusive = true)]

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
@@ -6,12 +7,10 @@ using static TorchSharp.torch;
 
 namespace MlNetMlp.Boosting;
 
-/// <summary>One fit of a <see cref="GradientBoostedNetwork"/>: F and its residuals stay in memory, features pass block by block.</summary>
+/// <summary>One fit of a <see cref="GradientBoostedNetwork"/>: it leads the members, whose mean is the network, and passes rows to them block by block.</summary>
 internal sealed class GradientBoostedNetworkFit : IDisposable
 {
     private const int BlockRows = 8192;
-    private const double LeastResidual = 1e-12;
-    private const double AdamRate = 0.05;
 
     // Arithmetic of an evaluation below which tensor operations are quicker on one thread.
     private const double OneThreadOperations = 1e8;
@@ -20,59 +19,60 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
     private readonly TaskHead _head;
     private readonly TrainingRun _run;
     private readonly GradientBoostedNetwork.Options _options;
-    private readonly BoostingLoss _loss;
+    private readonly BoostingProblem _problem;
     private readonly HiddenLayerBuilder _builder;
-    private readonly HiddenLayerLeastSquares _step;
-    private readonly Tensor _labels;
-    private readonly Tensor? _weights;
-    private readonly Tensor _f;
-    private readonly Tensor? _heldF;
-    private readonly long _sampleRows;
+    private readonly GradientBoostedNetworkMember[] _members;
     private readonly int _earlierSteps;
-    private long[]? _sample;
+    private readonly int _threads = get_num_threads();
 
     public GradientBoostedNetworkFit(TrainingSet data, TaskHead head, TrainingRun run, GradientBoostedNetwork.Options options)
     {
-        (_data, _head, _run, _options, _loss) = (data, head, run, options, BoostingLoss.For(head));
-        _sampleRows = SampleRows();
-        var activation = options.Activation.ToActivation();
+        (_data, _head, _run, _options) = (data, head, run, options);
+        var (loss, sampleRows) = (BoostingLoss.For(head), SampleRows());
+        var (labels, weights) = ReadLabels();
+        _problem = new(data, head.Outputs, labels, weights, loss, sampleRows, options, run);
         (float[], float[])? standardization = options.StandardizeInputs
             ? ([.. data.Statistics.Mean], [.. data.Statistics.Scale().Select(scale => 1 / scale)])
             : null;
-        (_labels, _weights) = ReadLabels();
+        using var scope = NewDisposeScope();
+        Tensor f;
+        Tensor? heldF;
         if (run.Initial is { } initial)
         {
             _builder = Continue(initial);
             _earlierSteps = _builder.Steps;
             standardization = _builder.Standardization;
-            _f = Outputs(initial, data.Blocks(BlockRows));
-            _heldF = data.Validation is { } held ? Outputs(initial, [held]) : null;
+            f = Outputs(initial, data.Blocks(BlockRows));
+            heldF = data.Validation is { } held ? Outputs(initial, [held]) : null;
         }
         else
         {
-            var constant = _loss.Constant(_labels, _weights, head.Outputs);
-            _builder = new HiddenLayerBuilder(data.FeatureCount, options.UnitsPerStep, activation, constant, _loss.OutputScale, standardization);
-            _f = Rows(constant, data.RowCount);
-            _heldF = data.Validation is { } held ? Rows(constant, held.Rows) : null;
+            var constant = loss.Constant(labels, weights, head.Outputs);
+            _builder = new HiddenLayerBuilder(data.FeatureCount, StepUnits, options.Activation.ToActivation(), constant, loss.OutputScale, standardization);
+            f = Rows(constant, data.RowCount);
+            heldF = data.Validation is { } held ? Rows(constant, held.Rows) : null;
         }
 
-        _step = new HiddenLayerLeastSquares(
-            data.FeatureCount, options.UnitsPerStep, head.Outputs, activation, options.L2, _sampleRows, run.Device, standardization);
+        // Threads that the members leave over serve within them.
+        using var threads = TorchThreads.Limit(Math.Max(1, _threads / options.Restarts));
+        var step = new HiddenLayerLeastSquares(
+            data.FeatureCount, options.UnitsPerStep, head.Outputs, _builder.Activation, options.L2, sampleRows, run.Device, standardization);
+        _members = new GradientBoostedNetworkMember[options.Restarts];
+        for (var r = 0; r < _members.Length; r++)
+        {
+            var own = r == 0 ? step : _problem.TakesAllRows ? step.ShareRows() : new HiddenLayerLeastSquares(
+                data.FeatureCount, options.UnitsPerStep, head.Outputs, _builder.Activation, options.L2, sampleRows, run.Device, standardization);
+            _members[r] = new(_problem, own, f.clone().DetachFromDisposeScope(), heldF?.clone().DetachFromDisposeScope(), r);
+        }
     }
 
-    private LbfgsSettings Settings => new()
-    {
-        MaxIterations = _options.StepIterations,
-        MaxEvaluations = 3 * _options.StepIterations,
-        GradientTolerance = _options.Tolerance,
-        RelativeTolerance = 0,
-    };
+    private int StepUnits => _options.Restarts * _options.UnitsPerStep;
 
-    private bool IsSmall => 6.0 * _sampleRows * _options.UnitsPerStep * (_data.FeatureCount + _head.Outputs) < OneThreadOperations;
+    private bool IsSmall => 6.0 * _problem.SampleRows * _options.UnitsPerStep * (_data.FeatureCount + _head.Outputs) < OneThreadOperations;
 
     public Network Run()
     {
-        using var threads = TorchThreads.Limit(IsSmall ? 1 : get_num_threads());
+        using var threads = TorchThreads.Limit(IsSmall && _members.Length == 1 ? 1 : _threads);
         var steps = _options.TotalUnits / _options.UnitsPerStep;
         var monitor = _run.Watch(_head, _earlierSteps + steps, _data.RowCount, _options.EarlyStoppingRounds, _earlierSteps);
         if (Validate() is { } atStart)
@@ -90,46 +90,36 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         monitor.Finish(reason);
         var active = monitor.IsJudged ? monitor.BestEpoch : _builder.Steps;
         if (active < _builder.Steps)
-            _run.Log($"{active * _options.UnitsPerStep} of {_builder.Steps * _options.UnitsPerStep} units are active: more did not lower the validation loss.");
+            _run.Log($"{active * StepUnits} of {_builder.Steps * StepUnits} units are active: more did not lower the validation loss.");
         return _builder.Build(active);
     }
 
     public void Dispose()
     {
-        _step.Dispose();
-        _labels.Dispose();
-        _weights?.Dispose();
-        _f.Dispose();
-        _heldF?.Dispose();
+        foreach (var member in _members)
+            member.Dispose();
+        _problem.Labels.Dispose();
+        _problem.Weights?.Dispose();
     }
 
     private string Boost(int steps, TrainingMonitor monitor)
     {
-        DrawSample();
-        using (Sweep(predict: false))
-        {
-            // Only the rows of the first step are taken.
-        }
-
+        foreach (var member in _members)
+            member.DrawSample();
+        Sweep(_problem.TakesAllRows ? _members[..1] : _members, predict: false);
         for (var t = 1; t <= steps; t++)
         {
-            using var scope = NewDisposeScope();
-            var residuals = _loss.Residuals(_labels, _f);                                   // R = −∂L/∂F: [N, K]
-            if (residuals.square().mean().cpu().item<float>() < LeastResidual)
+            ForEach(_members, member => member.Solve());                                    // h_t
+            if (_members.All(member => member.HasVanished))
                 return $"The residuals have vanished after {_builder.Steps} steps: there is nothing left to learn.";
-            Solve(residuals);                                                               // h_t
-            var heldH = _data.Validation is { } held ? _step.Predict(held.Features) : null;
-            DrawSample();
-            var h = Sweep(predict: true);                                                   // h_t(X): [N, K]
-            if (_loss.StepSize(residuals, h, _weights) is not { } rho)
+            if (!_problem.TakesAllRows)
+                Sweep(_members, predict: true);
+            ForEach(_members, member => member.Advance());                                  // F ← F + η·ρ_t·h_t
+            if (_members.All(member => member.StepSize is null))
                 return $"The loss has no curvature left after {_builder.Steps} steps: there is nothing left to learn.";
-            rho *= _options.LearningRate;                                                   // η·ρ_t
-            _f.AddScaled(h, rho);                                                           // F ← F + η·ρ_t·h_t
-            if (heldH is not null)
-                _heldF!.AddScaled(heldH, rho);
-            _builder.Add(_step.ToStep(), rho);
+            _builder.AddMean([.. _members.Select(member => member.Step)], [.. _members.Select(member => member.StepSize ?? 0)]);
 
-            var loss = Loss(_f, _labels, _weights);
+            var loss = Loss(member => member.F, _problem.Labels, _problem.Weights);
             if (!double.IsFinite(loss))
                 throw new TrainingDivergedException(monitor.Epoch, monitor.Step + 1, "the loss");
             monitor.OnStep(loss, _data.RowCount);
@@ -141,102 +131,67 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         return "All steps are done.";
     }
 
-    /// <summary>Fits h_t to the residuals of the sample.</summary>
-    private void Solve(Tensor residuals)
+    /// <summary>One pass over all rows: members compute h, where it is wanted, and take the rows of their next step.</summary>
+    private void Sweep(GradientBoostedNetworkMember[] members, bool predict)
     {
-        using var scope = NewDisposeScope();
-        var (targets, weights) = (residuals, _weights);
-        if (_sample is not null)
-        {
-            var index = tensor(_sample).to(_run.Device);
-            (targets, weights) = (residuals.index_select(0, index), _weights?.index_select(0, index));
-        }
-
-        _step.SetTargets(targets, weights);
-        Initialize(_step.Parameters);
-        var loss = _options.Solver == GradientBoostedNetworkSolver.Adam
-            ? _step.Descend(AdamRate, _options.StepIterations, _options.Tolerance, _run.CheckCancelled)
-            : _step.Minimize(Settings, _run.CheckCancelled).Value;
-
-        // NOTE[DIFF]: the original takes whatever comes of a fit. One that is no better than h = 0 is solved again for C and c, which are
-        // linear: then no step with ρ ≤ 1 can raise a squared training loss.
-        var squares = targets.square().sum(1);
-        var lossOfZero = (weights is null ? squares.mean() : squares.mul(weights).sum().div(weights.sum())).cpu().item<float>() / 2;
-        if (!(loss < lossOfZero))
-            _step.SolveOutputs();
-    }
-
-    /// <summary>U(−√(f/(inputs + outputs)), √(f/(inputs + outputs))) for weights and biases of both layers.</summary>
-    private void Initialize(double[] parameters)
-    {
-        var f = _options.Activation == GradientBoostedNetworkActivation.Logistic ? 2.0 : 6.0;
-        var (d, j, k) = (_data.FeatureCount, _options.UnitsPerStep, _head.Outputs);
-        var (hidden, output) = (Math.Sqrt(f / (d + j)), Math.Sqrt(f / (j + k)));
-        using var uniform = empty(parameters.Length, ScalarType.Float64).uniform_(-1, 1, _run.Random.Weights);
-        uniform.data<double>().CopyTo(parameters);
-        for (var i = 0; i < parameters.Length; i++)
-            parameters[i] *= i < (d + 1) * j ? hidden : output;
-    }
-
-    /// <summary>Chooses the rows of the next step.</summary>
-    private void DrawSample()
-    {
-        if (_sampleRows == _data.RowCount)
-            return;
-        using var scope = NewDisposeScope();
-        _sample = [.. randperm(_data.RowCount, generator: _run.Random.Rows).narrow(0, 0, _sampleRows).sort().Values.data<long>()];
-    }
-
-    /// <summary>One pass over all rows: computes h, where it is wanted, and takes the rows of the next step.</summary>
-    private Tensor Sweep(bool predict)
-    {
-        // All rows are taken already, and stay.
-        if (_sample is null && predict)
-            return _step.PredictRows();
-        using var scope = NewDisposeScope();
-        var parts = new List<Tensor>();
         long start = 0;
-        var place = 0;
         foreach (var block in _data.Blocks(BlockRows))
         {
             using var rows = block;
-            using var inner = NewDisposeScope();
+            using var scope = NewDisposeScope();
             _run.CheckCancelled();
-            var features = block.Features.to(_run.Device);
-            if (predict)
-                parts.Add(_step.Predict(features).MoveToOuterDisposeScope());
-            var end = start + block.Rows;
-            if (_sample is null)
-            {
-                _step.PutRows(start, features);
-            }
-            else
-            {
-                var first = place;
-                while (place < _sample.Length && _sample[place] < end)
-                    place++;
-                if (place > first)
-                    _step.PutRows(first, features.index_select(0, tensor(_sample[first..place]).sub_(start).to(_run.Device)));
-            }
+            var (first, features) = (start, block.Features.to(_run.Device));
+            ForEach(members, member => member.Take(first, features, predict));
+            start += block.Rows;
+        }
+    }
 
-            start = end;
+    /// <summary>Lets members work side by side, each on one thread of libtorch, so that no sum depends on how many threads there are.</summary>
+    private void ForEach(GradientBoostedNetworkMember[] members, Action<GradientBoostedNetworkMember> work)
+    {
+        if (_members.Length == 1)
+        {
+            work(members[0]);
+            return;
         }
 
-        return (parts.Count > 0 ? cat(parts) : empty(0)).MoveToOuterDisposeScope();
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = _threads };
+        try
+        {
+            Parallel.ForEach(members, parallel, member =>
+            {
+                using var threads = TorchThreads.Limit(1, _threads);
+                work(member);
+            });
+        }
+        catch (AggregateException failures)
+        {
+            ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
+        }
     }
 
     private (double Loss, double Metric)? Validate()
     {
         if (_data.Validation is not { } held)
             return null;
-        using var outputs = _heldF!.Times(_loss.OutputScale);
-        return (Loss(_heldF!, held.Labels, held.Weights), _head.Metric(_head.MetricSum(outputs, held.Labels) / held.Rows));
+        using var scope = NewDisposeScope();
+        var outputs = Outputs(member => member.HeldF!);
+        return (Loss(member => member.HeldF!, held.Labels, held.Weights), _head.Metric(_head.MetricSum(outputs, held.Labels) / held.Rows));
     }
 
-    private double Loss(Tensor f, Tensor labels, Tensor? weights)
+    private double Loss(Func<GradientBoostedNetworkMember, Tensor> f, Tensor labels, Tensor? weights)
     {
         using var scope = NewDisposeScope();
-        return _head.Loss(f.Times(_loss.OutputScale), labels, weights).cpu().item<float>();
+        return _head.Loss(Outputs(f), labels, weights).cpu().item<float>();
+    }
+
+    /// <summary>What the network puts out: the mean of the members.</summary>
+    private Tensor Outputs(Func<GradientBoostedNetworkMember, Tensor> f)
+    {
+        var sum = f(_members[0]).clone();
+        foreach (var member in _members[1..])
+            sum.AddScaled(f(member));
+        return sum.mul_(_problem.Loss.OutputScale / _members.Length);
     }
 
     private (Tensor Labels, Tensor? Weights) ReadLabels()
@@ -257,13 +212,13 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
 
     private HiddenLayerBuilder Continue(Network initial)
     {
-        var builder = HiddenLayerBuilder.From(initial, _loss.OutputScale);
+        var builder = HiddenLayerBuilder.From(initial, _problem.Loss.OutputScale);
         var activation = _options.Activation.ToActivation();
-        return builder is not null && builder.Inputs == _data.FeatureCount && builder.UnitsPerStep == _options.UnitsPerStep && builder.Activation == activation
+        return builder is not null && builder.Inputs == _data.FeatureCount && builder.UnitsPerStep == StepUnits && builder.Activation == activation
             ? builder
             : throw new InvalidOperationException(
                 $"The option 'InitialModel' holds another network than the options ask for: {initial.Definition} has not {_data.FeatureCount} inputs and"
-                + $" steps of {_options.UnitsPerStep} units of {activation}.");
+                + $" steps of {StepUnits} units of {activation}.");
     }
 
     /// <summary>F of an earlier network.</summary>
@@ -275,7 +230,7 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         foreach (var block in blocks)
         {
             _run.CheckCancelled();
-            parts.Add(network.call(block.Features.cpu()).Times(1 / _loss.OutputScale).to(_run.Device));
+            parts.Add(network.call(block.Features.cpu()).Times(1 / _problem.Loss.OutputScale).to(_run.Device));
         }
 
         return cat(parts).MoveToOuterDisposeScope();
@@ -297,9 +252,11 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
                 $"The option 'Subsample' is {_options.Subsample}, which leaves none of the {_data.RowCount} training rows for a step. Raise it to at least {1.0 / _data.RowCount:G2}.");
         }
 
-        if (wanted <= _data.BufferRows)
+        // Members that take all rows share them; samples are each member's own.
+        var room = _data.BufferRows >= _data.RowCount ? wanted : Math.Max(1, _data.BufferRows / _options.Restarts);
+        if (wanted <= room)
             return wanted;
-        _run.Log($"Each step is fitted to {_data.BufferRows} rows drawn at random and not to {wanted}, to stay within the memory budget.");
-        return _data.BufferRows;
+        _run.Log($"Each step is fitted to {room} rows drawn at random and not to {wanted}, to stay within the memory budget.");
+        return room;
     }
 }

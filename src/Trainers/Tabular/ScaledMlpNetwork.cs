@@ -280,7 +280,7 @@ internal sealed class ScaledMlpNetwork : Network
 
         // NOTE[DIFF]: x/√(1 + (x/3)²) is not in the paper, whose pixels have no outliers; one wild value of a table would drown its row.
         x = x.clamp(MinusFar, Far);
-        return x.mul(x.square().mul_(Ninth).add_(One, One).rsqrt_());
+        return x.mul(x.mul(x).mul_(Ninth).add_(One, One).rsqrt_());
     }
 
     /// <summary>Batch normalisation that also takes a batch of one row, as the last of an epoch may be: it is normalised as in evaluation.</summary>

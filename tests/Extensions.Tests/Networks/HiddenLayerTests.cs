@@ -83,6 +83,35 @@ public class HiddenLayerTests
     }
 
     [Fact]
+    public void A_mean_of_builders_is_the_mean_of_their_networks()
+    {
+        using var scope = NewDisposeScope();
+        var x = Training.Networks.Normal(1, ScalarType.Float32, 20, Inputs);
+        var parts = Enumerable.Range(0, 3).Select(_ => new HiddenLayerBuilder(Inputs, UnitsPerStep, Activation.Tanh, Constant, OutputScale, Scaling)).ToArray();
+        var whole = new HiddenLayerBuilder(Inputs, 3 * UnitsPerStep, Activation.Tanh, Constant, OutputScale, Scaling);
+        for (var t = 0; t < Steps; t++)
+        {
+            HiddenLayerStep[] steps = [.. parts.Select((_, r) => Step((ulong)(10 + (3 * t) + r)))];
+            double[] sizes = [0.5, -0.3, t];
+            foreach (var (part, step, size) in parts.Zip(steps, sizes))
+                part.Add(step, size);
+            whole.AddMean(steps, sizes);
+        }
+
+        for (var t = 0; t <= Steps; t++)
+        {
+            using var network = whole.Build(t);
+            var mean = stack(parts.Select(part => part.Build(t).call(x)), 0).mean([0L]);
+            Assert.True((network.call(x) - mean).abs().max().ToDouble() < 1e-5);
+        }
+
+        static HiddenLayerStep Step(ulong seed) => new(
+            Values(seed, UnitsPerStep * Inputs), Values(seed + 100, UnitsPerStep), Values(seed + 200, Outputs * UnitsPerStep), Values(seed + 300, Outputs));
+
+        static float[] Values(ulong seed, int count) => [.. Training.Networks.Normal(seed, ScalarType.Float32, count).data<float>()];
+    }
+
+    [Fact]
     public void Sizes_that_do_not_fit_each_other_are_refused()
     {
         var good = (HiddenLayerDefinition)Builder(Activation.Relu, out _).Build(2).Definition;

@@ -117,6 +117,27 @@ public class HiddenLayerLeastSquaresTests
     [Theory]
     [InlineData(ScalarType.Float32)]
     [InlineData(ScalarType.Float64)]
+    public void Fits_that_share_rows_share_nothing_else(ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        var fit = Fit(Activation.Tanh, 4, 2, 300, type, out var x, out var r, out var w);
+        using var shared = fit.ShareRows();
+        fit.Parameters.CopyTo(shared.Parameters, 0);
+        shared.SetTargets((r * 2).to(type), w.to(type));
+        var (gradient, other) = (new double[fit.Parameters.Length], new double[fit.Parameters.Length]);
+        var before = fit.Evaluate(gradient);
+        Assert.NotEqual(before, shared.Evaluate(other));
+        shared.SetTargets(r.to(type), w.to(type));
+        Assert.Equal(before, shared.Evaluate(other));
+        Assert.Equal(gradient, other);
+        Assert.Equal(fit.Predict(x.to(type)).to(ScalarType.Float32).data<float>(), shared.Predict(x.to(type)).to(ScalarType.Float32).data<float>());
+        fit.Dispose();
+        Assert.Equal(before, shared.Evaluate(other));
+    }
+
+    [Theory]
+    [InlineData(ScalarType.Float32)]
+    [InlineData(ScalarType.Float64)]
     public void Both_minimise_to_a_flat_place_and_adam_comes_near(ScalarType type)
     {
         using var scope = NewDisposeScope();

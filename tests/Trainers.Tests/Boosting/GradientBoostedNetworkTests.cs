@@ -60,11 +60,13 @@ public class GradientBoostedNetworkTests
         Assert.True(accuracy > 0.93, $"accuracy {accuracy}");
     }
 
-    [Fact]
-    public void The_fused_network_of_each_prefix_has_the_loss_of_the_staged_sum()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void The_fused_network_of_each_prefix_has_the_loss_of_the_staged_sum(int restarts)
     {
         var rows = Rows(300, 3);
-        foreach (var model in Models(Quick with { ValidationFraction = 0 }, View(rows)))
+        foreach (var model in Models(Quick with { ValidationFraction = 0, Restarts = restarts }, View(rows)))
         {
             using var scope = NewDisposeScope();
             var whole = HiddenLayerModel.Find(model)!;
@@ -193,6 +195,48 @@ public class GradientBoostedNetworkTests
         float[] Weights(GradientBoostedNetwork.Options options) => [.. HiddenLayerModel.Find(Binary(options, data))!.Network.Weights.SelectMany(t => t.Floats.ToArray())];
     }
 
+    [Theory]
+    [InlineData(0.5)]
+    [InlineData(1.0)]
+    public void The_first_of_several_sums_is_the_one_without_restarts(double subsample)
+    {
+        var data = View(Rows(200, 9));
+        var options = Quick with { ValidationFraction = 0, Subsample = subsample };
+        var (one, three) = (HiddenLayerModel.Find(Binary(options, data))!, HiddenLayerModel.Find(Binary(options with { Restarts = 3 }, data))!);
+        Assert.Equal((30, 2, 90, 6), (one.HiddenUnits, one.UnitsPerStep, three.HiddenUnits, three.UnitsPerStep));
+        var ((w1, b1, w2, _), (v1, c1, v2, _)) = (one.ToWeights(), three.ToWeights());
+        for (var unit = 0; unit < 30; unit++)
+        {
+            var place = (unit / 2 * 6) + (unit % 2);
+            Assert.Equal(b1[unit], c1[place]);
+            Assert.Equal(w2[0, unit] / 3, v2[0, place], 1e-6 * Math.Abs(w2[0, unit]));
+            Assert.All(Enumerable.Range(0, Width), d => Assert.Equal(w1[unit, d], v1[place, d]));
+            Assert.NotEqual(c1[place], c1[place + 2]);
+            Assert.NotEqual(c1[place + 2], c1[place + 4]);
+        }
+    }
+
+    [Fact]
+    public void The_number_of_threads_changes_no_bit_of_several_sums()
+    {
+        var data = View(Rows(300, 21));
+        var before = get_num_threads();
+        try
+        {
+            Assert.Equal(Weights(1), Weights(2));
+        }
+        finally
+        {
+            set_num_threads(before);
+        }
+
+        float[] Weights(int threads)
+        {
+            set_num_threads(threads);
+            return [.. HiddenLayerModel.Find(Multiclass(Quick with { Restarts = 3, TotalUnits = 10 }, data))!.Network.Weights.SelectMany(t => t.Floats.ToArray())];
+        }
+    }
+
     [Fact]
     public void Weights_are_repeated_rows_where_nothing_is_standardised_or_held_out()
     {
@@ -225,6 +269,21 @@ public class GradientBoostedNetworkTests
         Assert.InRange(layer.ActiveUnits, 0, 10);
         Assert.Equal(layer.ActiveUnits + 10, layer.HiddenUnits);
         Assert.Contains("for 5 steps", layer.Network.LearningCurve.StopReason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Every_sum_goes_on_from_the_whole_of_an_earlier_model()
+    {
+        var rows = Rows(300, 11);
+        var options = Plain with { TotalUnits = 10, Restarts = 2 };
+        var first = Regression(options, View(rows));
+        var second = Regression(options with { InitialModel = first, Seed = 2 }, View(rows));
+        var layer = HiddenLayerModel.Find(second)!;
+        Assert.Equal((40, 40, 4), (layer.HiddenUnits, layer.ActiveUnits, layer.UnitsPerStep));
+        Assert.Equal(Scores(first, rows), Scores(_ml.Model.ChangeActiveUnits(second, 20), rows), (a, b) => Math.Abs(a - b) < 1e-4);
+        Assert.True(layer.StagedLosses[^1].TrainingLoss < layer.StagedLosses[4].TrainingLoss);
+        var fault = Assert.Throws<InvalidOperationException>(() => Regression(options with { InitialModel = first, Restarts = 3 }, View(rows)));
+        Assert.Contains("steps of 6 units", fault.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -272,11 +331,13 @@ public class GradientBoostedNetworkTests
         Assert.Equal(Scores(model, rows), Scores(_ml.Model.Load(stream, out _), rows));
     }
 
-    [Fact]
-    public void Rows_that_do_not_fit_memory_give_the_same_model()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Rows_that_do_not_fit_memory_give_the_same_model(int restarts)
     {
         var data = View(Rows(50_000, 13));
-        var options = Quick with { TotalUnits = 6, Subsample = 0.02, ValidationFraction = 0, StandardizeInputs = false };
+        var options = Quick with { TotalUnits = 6, Subsample = 0.02, ValidationFraction = 0, StandardizeInputs = false, Restarts = restarts };
         Assert.Equal(Weights(options), Weights(options with { MemoryBudget = 1_000_000 }));
 
         float[] Weights(GradientBoostedNetwork.Options options) => [.. HiddenLayerModel.Find(Regression(options, data))!.Network.Weights.SelectMany(t => t.Floats.ToArray())];
@@ -294,8 +355,10 @@ public class GradientBoostedNetworkTests
         Assert.True(_ml.MulticlassClassification.Evaluate(scored).MicroAccuracy > 0.9);
     }
 
-    [Fact]
-    public void Cancelled_training_keeps_the_best_so_far_where_that_is_wanted()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Cancelled_training_keeps_the_best_so_far_where_that_is_wanted(int restarts)
     {
         using var source = new CancellationTokenSource();
         var progress = new Watcher(report =>
@@ -303,9 +366,9 @@ public class GradientBoostedNetworkTests
             if (report.Epoch == 3 && report.IsEndOfEpoch)
                 source.Cancel();
         });
-        var options = Quick with { Progress = progress, CancellationToken = source.Token, ValidationFraction = 0 };
+        var options = Quick with { Progress = progress, CancellationToken = source.Token, ValidationFraction = 0, Restarts = restarts };
         var layer = HiddenLayerModel.Find(Regression(options with { KeepBestWhenCancelled = true }, View(Rows(200, 16))))!;
-        Assert.Equal((6, 6), (layer.HiddenUnits, layer.ActiveUnits));
+        Assert.Equal((6 * restarts, 6 * restarts), (layer.HiddenUnits, layer.ActiveUnits));
         Assert.ThrowsAny<OperationCanceledException>(() => Regression(options, View(Rows(200, 16))));
     }
 
@@ -323,6 +386,7 @@ public class GradientBoostedNetworkTests
         Refused("option 'TotalUnits' must be at least 1 and at most 10000, but was 0", new() { TotalUnits = 0 });
         Refused("option 'UnitsPerStep' must be at most 'TotalUnits', 8, but was 9", new() { TotalUnits = 8, UnitsPerStep = 9 });
         Refused("option 'LearningRate' must be greater than 0 and at most 1, but was 0", new() { LearningRate = 0 });
+        Refused("option 'Restarts' must be at least 1 and at most 64, but was 65", new() { Restarts = 65 });
         Refused("option 'Subsample' must be greater than 0 and at most 1, but was 1.5", new() { Subsample = 1.5 });
         Refused("option 'Tolerance' must be at least 0, but was -1", new() { Tolerance = -1 });
         Refused("option 'Solver' must be one of Lbfgs, Adam, but was 2", new() { Solver = (GradientBoostedNetworkSolver)2 });

@@ -1,0 +1,187 @@
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
+using MlNetMlp.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Boosting;
+
+/// <summary>What the members of a fit have in common.</summary>
+/// <param name="Data">The rows.</param>
+/// <param name="Outputs">K.</param>
+/// <param name="Labels">Labels as the seam gives them, on the device.</param>
+/// <param name="Weights">Example weights [N], or null.</param>
+/// <param name="Loss">The loss.</param>
+/// <param name="SampleRows">Rows that a step is fitted to.</param>
+/// <param name="Options">The options.</param>
+/// <param name="Run">The fit.</param>
+internal sealed record BoostingProblem(
+    TrainingSet Data, int Outputs, Tensor Labels, Tensor? Weights, BoostingLoss Loss, long SampleRows, GradientBoostedNetwork.Options Options, TrainingRun Run)
+{
+    /// <summary>Whether each step is fitted to all rows.</summary>
+    public bool TakesAllRows => SampleRows == Data.RowCount;
+}
+
+/// <summary>One boosted sum of a <see cref="GradientBoostedNetwork"/>, with random numbers of its own: F and its residuals stay in memory.</summary>
+/// <param name="problem">What all members have in common.</param>
+/// <param name="step">What fits h_t; the member owns it.</param>
+/// <param name="f">F [N, K] to start from; the member owns it.</param>
+/// <param name="heldF">F of the rows held out, or null; the member owns it.</param>
+/// <param name="index">Number of the member. The first has the streams of the fit, so that one member alone is the method of the paper.</param>
+internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, HiddenLayerLeastSquares step, Tensor f, Tensor? heldF, int index) : IDisposable
+{
+    private const double LeastResidual = 1e-12;
+    private const double AdamRate = 0.05;
+
+    private readonly RandomStreams? _ownRandom = index == 0
+        ? null
+        : new(unchecked((int)RandomStreams.Hash((ulong)problem.Run.Random.Seed, (ulong)index)), problem.Run.Device);
+
+    private readonly List<Tensor> _parts = [];
+    private Tensor? _residuals;
+    private Tensor? _heldH;
+    private long[]? _sample;
+    private int _place;
+
+    /// <summary>F [N, K].</summary>
+    public Tensor F => f;
+
+    /// <summary>F of the rows held out, or null.</summary>
+    public Tensor? HeldF => heldF;
+
+    /// <summary>Whether there are no residuals to fit any more.</summary>
+    public bool HasVanished { get; private set; }
+
+    /// <summary>η·ρ_t; null where nothing was left to learn, and F stays.</summary>
+    public double? StepSize { get; private set; }
+
+    /// <summary>h_t.</summary>
+    public HiddenLayerStep Step => step.ToStep();
+
+    private RandomStreams Random => _ownRandom ?? problem.Run.Random;
+
+    private LbfgsSettings Settings => new()
+    {
+        MaxIterations = problem.Options.StepIterations,
+        MaxEvaluations = 3 * problem.Options.StepIterations,
+        GradientTolerance = problem.Options.Tolerance,
+        RelativeTolerance = 0,
+    };
+
+    /// <summary>Chooses the rows of the next step.</summary>
+    public void DrawSample()
+    {
+        if (problem.TakesAllRows)
+            return;
+        using var scope = NewDisposeScope();
+        _sample ??= new long[problem.SampleRows];
+        randperm(problem.Data.RowCount, generator: Random.Rows).narrow(0, 0, problem.SampleRows).sort().Values.data<long>().CopyTo(_sample);
+        _place = 0;
+    }
+
+    /// <summary>Takes those of a block of rows that the next step is fitted to.</summary>
+    /// <param name="start">Index of the first row of the block.</param>
+    /// <param name="features">Features [m, D].</param>
+    /// <param name="predict">Whether h_t of the rows is kept for <see cref="Advance"/>.</param>
+    public void Take(long start, Tensor features, bool predict)
+    {
+        using var scope = NewDisposeScope();
+        if (predict && !HasVanished)
+            _parts.Add(step.Predict(features).DetachFromDisposeScope());
+        if (_sample is null)
+        {
+            step.PutRows(start, features);
+            return;
+        }
+
+        var (first, end) = (_place, start + features.shape[0]);
+        while (_place < _sample.Length && _sample[_place] < end)
+            _place++;
+        if (_place > first)
+            step.PutRows(first, features.index_select(0, tensor([.. _sample[first.._place].Select(row => row - start)]).to(problem.Run.Device)));
+    }
+
+    /// <summary>Fits h_t to the residuals of the sample, and draws the sample of the next step.</summary>
+    public void Solve()
+    {
+        using var scope = NewDisposeScope();
+        Forget();
+        _residuals = problem.Loss.Residuals(problem.Labels, f).DetachFromDisposeScope();    // R = −∂L/∂F: [N, K]
+        HasVanished = _residuals.mul(_residuals).mean().cpu().item<float>() < LeastResidual;
+        if (HasVanished)
+            return;
+        Fit(_residuals);
+        _heldH = problem.Data.Validation is { } held ? step.Predict(held.Features).DetachFromDisposeScope() : null;
+        DrawSample();
+    }
+
+    /// <summary>Adds η·ρ_t·h_t to F.</summary>
+    public void Advance()
+    {
+        using var scope = NewDisposeScope();
+        StepSize = null;
+        if (HasVanished)
+            return;
+        var h = problem.TakesAllRows ? step.PredictRows() : cat(_parts);                    // h_t(X): [N, K]
+        StepSize = problem.Options.LearningRate * problem.Loss.StepSize(_residuals!, h, problem.Weights);
+        if (StepSize is not { } rho)
+            return;
+        f.AddScaled(h, rho);
+        if (_heldH is not null)
+            heldF!.AddScaled(_heldH, rho);
+    }
+
+    public void Dispose()
+    {
+        Forget();
+        step.Dispose();
+        f.Dispose();
+        heldF?.Dispose();
+        _ownRandom?.Dispose();
+    }
+
+    private void Fit(Tensor residuals)
+    {
+        var (targets, weights) = (residuals, problem.Weights);
+        if (_sample is not null)
+        {
+            var chosen = tensor(_sample).to(problem.Run.Device);
+            (targets, weights) = (residuals.index_select(0, chosen), problem.Weights?.index_select(0, chosen));
+        }
+
+        step.SetTargets(targets, weights);
+        Initialize(step.Parameters);
+        var loss = problem.Options.Solver == GradientBoostedNetworkSolver.Adam
+            ? step.Descend(AdamRate, problem.Options.StepIterations, problem.Options.Tolerance, problem.Run.CheckCancelled)
+            : step.Minimize(Settings, problem.Run.CheckCancelled).Value;
+
+        // NOTE[DIFF]: the original takes whatever comes of a fit. One that is no better than h = 0 is solved again for C and c, which are
+        // linear: then no step with ρ ≤ 1 can raise a squared training loss.
+        var squares = targets.mul(targets).sum(1);
+        var lossOfZero = (weights is null ? squares.mean() : squares.mul(weights).sum().div(weights.sum())).cpu().item<float>() / 2;
+        if (!(loss < lossOfZero))
+            step.SolveOutputs();
+    }
+
+    /// <summary>U(−√(f/(inputs + outputs)), √(f/(inputs + outputs))) for weights and biases of both layers.</summary>
+    private void Initialize(double[] parameters)
+    {
+        var factor = problem.Options.Activation == GradientBoostedNetworkActivation.Logistic ? 2.0 : 6.0;
+        var (d, j, k) = (problem.Data.FeatureCount, problem.Options.UnitsPerStep, problem.Outputs);
+        var (hidden, output) = (Math.Sqrt(factor / (d + j)), Math.Sqrt(factor / (j + k)));
+        using var uniform = empty(parameters.Length, ScalarType.Float64).uniform_(-1, 1, Random.Weights);
+        uniform.data<double>().CopyTo(parameters);
+        for (var i = 0; i < parameters.Length; i++)
+            parameters[i] *= i < (d + 1) * j ? hidden : output;
+    }
+
+    private void Forget()
+    {
+        _residuals?.Dispose();
+        _heldH?.Dispose();
+        _parts.ForEach(part => part.Dispose());
+        _parts.Clear();
+        (_residuals, _heldH) = (null, null);
+    }
+}
