@@ -126,7 +126,10 @@ public sealed class HiddenLayerModel
     }
 }
 
-/// <summary>The losses of a network of one hidden layer with its first units only.</summary>
+/// <summary>
+/// The losses of a network of one hidden layer with its first units only: squared error on standardised labels for regression, logistic loss
+/// for binary and cross-entropy for multiclass classification.
+/// </summary>
 /// <param name="Units">Number of units.</param>
 /// <param name="TrainingLoss">Mean loss of the training rows.</param>
 /// <param name="ValidationLoss">Mean loss of the rows held out, or null.</param>

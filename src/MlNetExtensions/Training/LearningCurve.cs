@@ -26,7 +26,10 @@ public sealed record LearningCurve
     public override int GetHashCode() => HashCode.Combine(Points.Count, BestEpoch, StopReason, MetricName);
 }
 
-/// <summary>The losses after an epoch.</summary>
+/// <summary>
+/// The losses after an epoch: squared error on standardised labels for regression, logistic loss for binary and cross-entropy for multiclass
+/// classification, unless the method has a loss of its own.
+/// </summary>
 /// <param name="Epoch">The epoch, from 1.</param>
 /// <param name="TrainingLoss">Mean loss of the batches during the epoch.</param>
 /// <param name="ValidationLoss">Loss on the rows held out after the epoch, or null.</param>
