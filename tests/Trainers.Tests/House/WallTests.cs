@@ -1,5 +1,7 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
+using MlNetMlp.Conformance;
 using MlNetMlp.Tests.Conformance;
 using MlNetMlp.Tests.Support;
 using Xunit.Abstractions;
@@ -48,6 +50,20 @@ public sealed class WallTests(ITestOutputHelper output)
             var said = Words(file, withComments: false).Intersect(internals).ToArray();
             Assert.True(said.Length == 0, $"{file} says {string.Join(", ", said)}");
         }
+    }
+
+    [Fact]
+    public void Checks_are_short()
+    {
+        const int most = 25;
+        var checks = Sources("tests/EstimatorConformance/Checks")
+            .SelectMany(file => CSharpSyntaxTree.ParseText(File.ReadAllText(Repository.At(file))).GetRoot().DescendantNodes().OfType<MethodDeclarationSyntax>())
+            .Where(method => method.AttributeLists.Any(list => list.Attributes.Any(attribute => attribute.Name.ToString() == "Check")))
+            .Select(method => (method.Identifier.Text, Lines: method.ToString().Split('\n').Length - method.AttributeLists.Sum(list => list.ToString().Split('\n').Length)))
+            .ToArray();
+
+        Assert.Equal(Check.All.Count, checks.Length);
+        Assert.All(checks, check => Assert.True(check.Lines <= most, $"{check.Text} has {check.Lines} lines; at most {most} are allowed"));
     }
 
     [Theory]
