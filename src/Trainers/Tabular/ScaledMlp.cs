@@ -244,7 +244,7 @@ namespace MlNetMlp.Tabular
 
             Tensor Mixup(Network trained, RowBlock batch)
             {
-                using var alpha = full(1, options.MixupAlpha, device: batch.Features.device);
+                using var alpha = tensor(new[] { (float)options.MixupAlpha }, device: batch.Features.device);
                 var lambda = distributions.Beta(alpha, alpha, run.Random.Training).sample();
                 var order = randperm(batch.Rows, device: batch.Features.device, generator: run.Random.Training);
                 return MixedLoss(trained, batch, head, options.LabelSmoothing, lambda, order);

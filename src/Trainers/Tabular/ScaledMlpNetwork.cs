@@ -263,7 +263,7 @@ internal sealed class ScaledMlpNetwork : Network
         foreach (var norm in norms)
         {
             foreach (var (name, tensor) in norm.state_dict())
-                tensor.fill_(name is "weight" or "running_var" ? 1 : 0);
+                tensor.zero_().Shift(name is "weight" or "running_var" ? 1 : 0);
         }
     }
 
