@@ -47,6 +47,17 @@ public sealed record Traits
     /// <summary>Whether the features are the pixels of an image of one channel, row after row; then <see cref="FeatureCount"/> is a square.</summary>
     public bool NeedsImages { get; init; }
 
+    /// <summary>Numbers of features that the method could be trained on as well: of images with a row and a column less or more.</summary>
+    public IEnumerable<int> OtherFeatureCounts
+    {
+        get
+        {
+            var side = (int)Math.Round(Math.Sqrt(FeatureCount));
+            int[] counts = NeedsImages ? [(side - 1) * (side - 1), (side + 1) * (side + 1)] : [FeatureCount - 1, FeatureCount + 1];
+            return counts.Where(count => count >= 2);
+        }
+    }
+
     /// <summary>Greatest difference of a score, relative to the largest score, where equal arithmetic may be done in another order; 1e-5 by default.</summary>
     public double Tolerance { get; init; } = 1e-5;
 }

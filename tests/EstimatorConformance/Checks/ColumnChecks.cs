@@ -57,7 +57,7 @@ internal static class ColumnChecks
     public static void OtherWidthsAreRefused(Trial trial)
     {
         var width = trial.Traits.FeatureCount;
-        foreach (var other in new[] { width - 1, width + 1 }.Where(n => n >= 2))
+        foreach (var other in trial.Traits.OtherFeatureCounts)
         {
             var data = Samples.View(trial.Ml, trial.Task, Samples.Make(5, other), other);
             string[] parts = ["feature", $"{width}", $"{other}"];
