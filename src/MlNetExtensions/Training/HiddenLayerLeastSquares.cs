@@ -175,8 +175,9 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
         if (_managed is not null)
             return EvaluateManaged(gradient);
         using var scope = NewDisposeScope();
-        var result = empty_like(Point());
-        var value = EvaluateTensors(Point(), result);
+        var point = Point();
+        var result = empty_like(point);
+        var value = EvaluateTensors(point, result);
         result.to(ScalarType.Float64).cpu().data<double>().CopyTo(gradient);
         return value;
     }

@@ -191,7 +191,8 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         var sum = f(_members[0]).clone();
         foreach (var member in _members[1..])
             sum.AddScaled(f(member));
-        return sum.mul_(_problem.Loss.OutputScale / _members.Length);
+        sum.Scale(_problem.Loss.OutputScale / _members.Length);
+        return sum;
     }
 
     private (Tensor Labels, Tensor? Weights) ReadLabels()
