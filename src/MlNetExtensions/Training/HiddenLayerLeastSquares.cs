@@ -264,9 +264,9 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
 
         gram.diagonal().narrow(0, 0, _units).Shift(_penalty / _rows);
         var solution = linalg.pinv(gram, hermitian: true).mm(moments).cpu();
-        var start = _units * (_inputs + 1);
-        solution.narrow(0, 0, _units).t().contiguous().data<double>().CopyTo(Parameters, start);
-        solution.select(0, _units).contiguous().data<double>().CopyTo(Parameters, start + (_units * _outputs));
+        var (_, output, outputBias) = Starts;
+        solution.narrow(0, 0, _units).t().contiguous().data<double>().CopyTo(Parameters, output);
+        solution.select(0, _units).contiguous().data<double>().CopyTo(Parameters, outputBias);
     }
 
     /// <summary>h of any rows.</summary>
@@ -310,7 +310,7 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
     /// <returns>A copy.</returns>
     public HiddenLayerStep ToStep()
     {
-        var (bias, output, outputBias) = (_units * _inputs, _units * (_inputs + 1), (_units * (_inputs + 1)) + (_outputs * _units));
+        var (bias, output, outputBias) = Starts;
         float[] values = [.. Parameters.Select(p => (float)p)];
         return new(values[..bias], values[bias..output], values[output..outputBias], values[outputBias..]);
     }
@@ -324,6 +324,10 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
         _mean?.Dispose();
         _factor?.Dispose();
     }
+
+    /// <summary>Where a, C and c start in the flat vector A [J, D], a [J], C [K, J], c [K].</summary>
+    private (int HiddenBias, int OutputWeight, int OutputBias) Starts =>
+        (_units * _inputs, _units * (_inputs + 1), (_units * (_inputs + 1)) + (_outputs * _units));
 
     private (long First, long Count) Rows(int block)
     {
@@ -378,7 +382,7 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
         if (_penalty == 0)
             return 0;
         var (strength, squares) = (_penalty / _rows, 0.0);
-        var (bias, output, outputBias) = (_units * _inputs, _units * (_inputs + 1), (_units * (_inputs + 1)) + (_outputs * _units));
+        var (bias, output, outputBias) = Starts;
         for (var i = 0; i < outputBias; i++)
         {
             if (i == bias)
@@ -435,7 +439,7 @@ public sealed unsafe class HiddenLayerLeastSquares : IDisposable
 
     private (Tensor HiddenWeight, Tensor HiddenBias, Tensor OutputWeight, Tensor OutputBias) Split(Tensor flat)
     {
-        var (bias, output, outputBias) = (_units * _inputs, _units * (_inputs + 1), (_units * (_inputs + 1)) + (_outputs * _units));
+        var (bias, output, outputBias) = Starts;
         return (
             flat.narrow(0, 0, bias).view(_units, _inputs), flat.narrow(0, bias, _units).view(_units, 1),
             flat.narrow(0, output, outputBias - output).view(_outputs, _units), flat.narrow(0, outputBias, _outputs).view(_outputs, 1));

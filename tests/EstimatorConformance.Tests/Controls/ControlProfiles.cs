@@ -26,6 +26,17 @@ internal static class Reasons
 
     public const string NoChecksum =
         "ML.NET keeps trees in an entry whose checksum nobody compares: with a bit flipped they score otherwise, throw IndexOutOfRangeException or go round in circles.";
+
+    /// <summary>What both trainers fail in every task.</summary>
+    public static IReadOnlyDictionary<int, string> OfBoth { get; } = new Dictionary<int, string>
+    {
+        [2] = NoRanges,
+        [3] = MutableOptions,
+        [4] = NoValues,
+        [5] = NoJson,
+        [9] = RolesForColumns,
+        [32] = NoChecksum,
+    };
 }
 
 internal sealed class FastTreeProfile() : ConformanceProfile("FastTree")
@@ -37,16 +48,7 @@ internal sealed class FastTreeProfile() : ConformanceProfile("FastTree")
 
     public override IReadOnlyDictionary<int, string> KnownFailures(EstimatorTask task)
     {
-        var failures = new Dictionary<int, string>
-        {
-            [2] = Reasons.NoRanges,
-            [3] = Reasons.MutableOptions,
-            [4] = Reasons.NoValues,
-            [5] = Reasons.NoJson,
-            [9] = Reasons.RolesForColumns,
-            [20] = Reasons.NegativeWeights,
-            [32] = Reasons.NoChecksum,
-        };
+        var failures = new Dictionary<int, string>(Reasons.OfBoth) { [20] = Reasons.NegativeWeights };
         if (task == EstimatorTask.Regression)
             (failures[16], failures[17]) = (Reasons.SilentSkip, Reasons.SingleLabels);
         return failures;
@@ -62,16 +64,7 @@ internal sealed class LightGbmProfile() : ConformanceProfile("LightGbm")
 
     public override IReadOnlyDictionary<int, string> KnownFailures(EstimatorTask task)
     {
-        var failures = new Dictionary<int, string>
-        {
-            [2] = Reasons.NoRanges,
-            [3] = Reasons.MutableOptions,
-            [4] = Reasons.NoValues,
-            [5] = Reasons.NoJson,
-            [9] = Reasons.RolesForColumns,
-            [20] = Reasons.ZeroWeights,
-            [32] = Reasons.NoChecksum,
-        };
+        var failures = new Dictionary<int, string>(Reasons.OfBoth) { [20] = Reasons.ZeroWeights };
         if (task != EstimatorTask.Binary)
             failures[16] = Reasons.MissingLabelsCount;
         if (task == EstimatorTask.Regression)

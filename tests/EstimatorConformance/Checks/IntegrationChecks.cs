@@ -58,7 +58,7 @@ internal static class IntegrationChecks
         object catalog = trial.Task switch { EstimatorTask.Regression => trial.Ml.Regression, EstimatorTask.Binary => trial.Ml.BinaryClassification, _ => trial.Ml.MulticlassClassification };
         const string name = nameof(PermutationFeatureImportanceExtensions.PermutationFeatureImportance);
         var named = Samples.View(trial.Ml, trial.Task, trial.Rows, trial.Traits.FeatureCount, isNamed: true);
-        var model = trial.Model is IEnumerable<ITransformer> chain ? chain.Last() : trial.Model;
+        var model = Last(trial.Model);
         Assert.True(model.GetType().GetInterfaces().Any(type => type.Name.StartsWith("ISingleFeaturePredictionTransformer", StringComparison.Ordinal)), $"{name} takes no {model.GetType()}");
         var typed = ((IEnumerable)Call(name, catalog, model, trial.Data)).Cast<object>().Select(Loss).ToArray();
         Assert.Equal(trial.Traits.FeatureCount, typed.Length);
@@ -91,7 +91,7 @@ internal static class IntegrationChecks
 
     private static void ChangesItsThreshold(Trial trial)
     {
-        var model = trial.Model is IEnumerable<ITransformer> chain ? chain.Last() : trial.Model;
+        var model = Last(trial.Model);
         var changed = (ITransformer)Call(nameof(BinaryClassificationCatalog.ChangeModelThreshold), trial.Ml.BinaryClassification, model, float.MaxValue);
         Assert.True(trial.Score(changed).Predicted!.All(label => label == bool.FalseString), "a threshold above all scores does not make all rows negative");
         trial.Score(Trial.Load(trial.Save(changed))).ShouldBe(trial.Score(changed), "a model with another threshold, loaded");
@@ -104,6 +104,8 @@ internal static class IntegrationChecks
         var accuracy = trial.Ml.MulticlassClassification.Evaluate(trainer.Fit(data).Transform(data)).MicroAccuracy;
         Assert.True(accuracy > 0.6, $"OneVersusAll has an accuracy of {accuracy:0.000}");
     }
+
+    private static ITransformer Last(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain.Last() : model;
 
     // ML.NET's methods are generic in the type of the model; a compiler would find them where the type of the trainer is written down.
     private static object Call(string name, object catalog, params object[] arguments)
