@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.CSharp.Syntax;
@@ -9,7 +10,7 @@ using Xunit.Abstractions;
 namespace MlNetMlp.Tests;
 
 /// <summary>What may never be where: the walls between the seam, the methods and the tests that all of them share.</summary>
-public sealed class WallTests(ITestOutputHelper output)
+public sealed partial class WallTests(ITestOutputHelper output)
 {
     private static readonly string[] MethodsNeverSay = ["IDataView", "DataViewSchema", "Stream", "FileStream", "MemoryStream", "CUDA", "cuda", "is_available"];
 
@@ -49,6 +50,23 @@ public sealed class WallTests(ITestOutputHelper output)
         {
             var said = Words(file, withComments: false).Intersect(internals).ToArray();
             Assert.True(said.Length == 0, $"{file} says {string.Join(", ", said)}");
+        }
+    }
+
+    [Fact]
+    public void Folders_of_the_seam_know_only_those_above_them()
+    {
+        var folders = FolderRows().Matches(Repository.Read("CONTRIBUTING.md")).Select(match => match.Groups[1].Value).ToArray();
+        Assert.Equal(
+            Directory.GetDirectories(Repository.At("src", "MlNetExtensions")).Select(path => Path.GetFileName(path)).Where(name => name is not ("bin" or "obj")).Order(StringComparer.Ordinal),
+            folders.Order(StringComparer.Ordinal));
+        for (var i = 0; i < folders.Length; i++)
+        {
+            foreach (var file in Sources("src/MlNetExtensions/" + folders[i]))
+            {
+                var below = Usings().Matches(Repository.Read(file)).Select(match => match.Groups[1].Value).Intersect(folders[(i + 1)..]).ToArray();
+                Assert.True(below.Length == 0, $"{file} uses {string.Join(", ", below)}, below it in the table of CONTRIBUTING.md");
+            }
         }
     }
 
@@ -103,4 +121,10 @@ public sealed class WallTests(ITestOutputHelper output)
             }
         }
     }
+
+    [GeneratedRegex(@"^\| `(?:src/MlNetExtensions|…)/(\w+)` \|", RegexOptions.Multiline)]
+    private static partial Regex FolderRows();
+
+    [GeneratedRegex(@"^using (?:static )?MlNetMlp\.(\w+)", RegexOptions.Multiline)]
+    private static partial Regex Usings();
 }
