@@ -8,7 +8,8 @@ namespace MlNetMlp.Data;
 /// <param name="Head">The task.</param>
 /// <param name="ClassFactors">What an example weight is multiplied by: one factor for each class, or a single one.</param>
 /// <param name="IsWeighted">Whether any row weighs other than 1.</param>
-internal sealed record RowTransform(TaskHead Head, float[] ClassFactors, bool IsWeighted)
+/// <param name="MeanWeight">The mean of the weights before the factors.</param>
+internal sealed record RowTransform(TaskHead Head, float[] ClassFactors, bool IsWeighted, double MeanWeight)
 {
     /// <summary>Makes a block.</summary>
     /// <param name="weights">Example weights as read.</param>

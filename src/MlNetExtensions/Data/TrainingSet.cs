@@ -9,17 +9,21 @@ namespace MlNetMlp.Data;
 /// </summary>
 public sealed class TrainingSet : IDisposable
 {
+    // A number that no epoch has.
+    private const ulong SampleStream = ulong.MaxValue;
+
     private readonly RowStream? _stream;
     private readonly int _seed;
     private RowPool? _pool;
 
     internal TrainingSet(
-        FeatureStatistics statistics, IReadOnlyList<string>? slotNames, long rows, RowBlock? validation, int seed, RowPool? pool, RowStream? stream)
+        FeatureStatistics statistics, IReadOnlyList<string>? slotNames, long rows, RowBlock? validation, int seed, double meanWeight, RowPool? pool, RowStream? stream)
     {
         Statistics = statistics;
         SlotNames = slotNames;
         RowCount = rows;
         Validation = validation;
+        MeanWeight = meanWeight;
         _seed = seed;
         _pool = pool;
         _stream = stream;
@@ -39,6 +43,12 @@ public sealed class TrainingSet : IDisposable
 
     /// <summary>Rows held out to judge training by, or null. The set owns them.</summary>
     public RowBlock? Validation { get; private set; }
+
+    /// <summary>
+    /// What <see cref="RowBlock.Weights"/> are multiplied by to be the example weights times class weights as they were given: what sums have to
+    /// use that those of other rows will be added to.
+    /// </summary>
+    public double MeanWeight { get; }
 
     /// <summary>Whether the rows are read anew in each pass because they do not fit the memory budget.</summary>
     public bool IsStreamed => _stream is not null;
@@ -80,6 +90,29 @@ public sealed class TrainingSet : IDisposable
             if (block.Count > 0)
                 yield return _stream.Transform.Make(block.Weights, block.Labels, block.TakeFeatures());
         }
+    }
+
+    /// <summary>Draws some of the training rows, each as likely as every other and none twice. A streamed set is read once for it.</summary>
+    /// <param name="rows">How many rows, at least 1; all of them where there are fewer.</param>
+    /// <returns>The rows, the same for the same seed; the caller disposes the block.</returns>
+    public RowBlock Sample(int rows)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
+        var random = new DeterministicRandom(RandomStreams.Hash((ulong)_seed, SampleStream));
+        if (_stream is null)
+        {
+            var places = (long[])Pool.Active.Clone();
+            var count = Math.Min(rows, places.Length);
+            for (var i = 0; i < count; i++)
+            {
+                var other = i + random.Next(places.Length - i);
+                (places[i], places[other]) = (places[other], places[i]);
+            }
+
+            return RowPool.Gather(Pool.Rows, places.AsSpan(0, count));
+        }
+
+        return StreamSample(rows, random);
     }
 
     /// <summary>All training rows at once, for methods that need them so.</summary>
@@ -128,6 +161,30 @@ public sealed class TrainingSet : IDisposable
             _stream.Transform.Make(store.Weights, store.Labels, store.TakeFeatures()), [.. Enumerable.Range(0, (int)count).Select(i => (long)i)]);
         foreach (var batch in pool.Draw(batchSize, RowCount, random, places => Refill(pass, pool.Rows, places)))
             yield return batch;
+    }
+
+    // Every later row takes the place of a random one with the probability that keeps all rows equally likely (Vitter, "Random Sampling with
+    // a Reservoir", 1985, algorithm R).
+    private unsafe RowBlock StreamSample(int rows, DeterministicRandom random)
+    {
+        using var pass = _stream!.Open(validation: false);
+        using var store = new RowStore(FeatureCount, _stream.LabelWidth, rows, rows);
+        while (store.Count < rows && pass.Next(store.NextRow()))
+            store.Commit(pass.Label, pass.Weight);
+        var count = (int)store.Count;
+        var sample = _stream.Transform.Make(store.Weights, store.Labels, store.TakeFeatures());
+        var features = TensorMemory.Address(sample.Features);
+        var next = new float[FeatureCount];
+        for (var seen = count + 1L; pass.Next(next); seen++)
+        {
+            var place = (long)(random.NextDouble() * seen);
+            if (place >= count)
+                continue;
+            next.CopyTo(new Span<float>(features + (place * FeatureCount), FeatureCount));
+            _stream.Transform.Put(sample, place, pass.Label, pass.Weight);
+        }
+
+        return sample;
     }
 
     private unsafe int Refill(RowStream.Pass pass, RowBlock rows, long[] places)

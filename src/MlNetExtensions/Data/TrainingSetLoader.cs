@@ -90,7 +90,8 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
                 CheckClasses(rows);
 
                 var head = MakeHead(SlotNames.Get(label), initialHead);
-                var shared = new RowTransform(head, RowWeights(rows), _weighted || settings.ClassWeights is not null);
+                var (factors, meanWeight) = RowWeights(rows);
+                var shared = new RowTransform(head, factors, _weighted || settings.ClassWeights is not null, meanWeight);
                 var held = validation is null ? null : LoadValidation(validation, width, shared);
                 var hold = held is null && settings.Columns.Validation is null ? settings.ValidationFraction : 0;
                 var set = streamed
@@ -119,7 +120,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         if (held is null && train.Length < rows)
             held = RowPool.Gather(all, [.. Enumerable.Range(0, rows).Where(i => isValidation[i]).Select(i => (long)i)]);
         log($"{rows} rows of {statistics.Mean.Count} features are in memory, {held?.Rows ?? 0} held out for validation.");
-        return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, new RowPool(all, train), null);
+        return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, transform.MeanWeight, new RowPool(all, train), null);
     }
 
     private TrainingSet Streamed(
@@ -138,7 +139,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
             held = source.ReadValidation(room, log);
         var training = settings.Columns.Validation is null && hold == 0 ? rows : source.CountTraining();
         log($"{rows} rows of {width} features do not fit the memory budget of {MemoryBudget.Format(settings.MemoryBudget)}: they are streamed in each epoch, {held?.Rows ?? 0} held out for validation.");
-        return new TrainingSet(statistics, slotNames, training, held, settings.Seed, null, source with { BufferRows = Math.Max(1, limit - (held?.Rows ?? 0)) });
+        return new TrainingSet(statistics, slotNames, training, held, settings.Seed, transform.MeanWeight, null, source with { BufferRows = Math.Max(1, limit - (held?.Rows ?? 0)) });
     }
 
     private RowBlock LoadValidation(IDataView validation, int width, RowTransform transform)
@@ -204,15 +205,15 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
             throw DataErrors.OneClass(settings.Columns.Label, settings.ClassNames[Math.Max(0, Array.FindIndex(_classRows, r => r > 0))], rows);
     }
 
-    /// <summary>What an example weight is multiplied by, for each class, so that the weights of all rows have mean 1.</summary>
-    private float[] RowWeights(long rows)
+    /// <summary>What an example weight is multiplied by, for each class, so that the weights of all rows have mean 1, and the mean before.</summary>
+    private (float[] Factors, double Mean) RowWeights(long rows)
     {
         if (!settings.Task.IsClassification())
-            return [(float)(rows / _weightSum)];
+            return ([(float)(rows / _weightSum)], _weightSum / rows);
         var byClass = settings.ClassWeights?.For(_classRows) ?? [.. _classRows.Select(_ => 1f)];
         var sum = byClass.Zip(_classRows, (w, r) => w * r).Sum();
         return sum > 0
-            ? [.. byClass.Select(w => (float)(w * rows / sum))]
+            ? ([.. byClass.Select(w => (float)(w * rows / sum))], sum / rows)
             : throw new InvalidOperationException($"The class weights leave no row to train on: all classes of '{settings.Columns.Label}' that occur have weight 0.");
     }
 

@@ -210,6 +210,19 @@ public sealed class LeastSquaresSums : IDisposable
 public sealed record CenteredSums(
     Tensor Gram, Tensor Moments, Tensor FeatureMeans, Tensor LabelMeans, IReadOnlyList<double> LabelSquares, double Weight, long Rows) : IDisposable
 {
+    /// <summary>Ridge regression for one penalty, by Cholesky: for one penalty quicker than a <see cref="RidgePath"/>.</summary>
+    /// <param name="penalty">α, at least 0.</param>
+    /// <returns>C, Float64 [M, K], which the caller owns; null where the matrix is too near a singular one.</returns>
+    public Tensor? Solve(double penalty)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(penalty);
+        using var scope = NewDisposeScope();
+        var matrix = Gram.clone();
+        matrix.diagonal().Shift(penalty);
+        var (factor, info) = linalg.cholesky_ex(matrix);
+        return info.cpu().item<int>() == 0 ? cholesky_solve(Moments, factor).MoveToOuterDisposeScope() : null;
+    }
+
     /// <summary>The intercept that goes with coefficients: ȳ − Cᵀh̄.</summary>
     /// <param name="coefficients">C [M, K].</param>
     /// <returns>Float64 [K]; the caller owns it.</returns>

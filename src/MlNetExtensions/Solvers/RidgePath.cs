@@ -105,6 +105,18 @@ public sealed class RidgePath : IDisposable
         return solution.sub(share.mul(solution.sum(0L, keepdim: true))).MoveToOuterDisposeScope();
     }
 
+    /// <summary>
+    /// Coordinates z of coefficients C = P·z in which the matrix A = H̃ᵀH̃/4 + α is the identity, PᵀAP = 1: what minimisers of losses of bounded
+    /// curvature go along. Only for <see cref="Primal"/>.
+    /// </summary>
+    /// <param name="penalty">α, above 0.</param>
+    /// <returns>P, which is symmetric.</returns>
+    public Whitening Whitening(double penalty)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(penalty, 0);
+        return new(_vectors, [.. _values.Select(value => Math.Sqrt((value / 4) + penalty))]);
+    }
+
     /// <summary>Sum of squared weighted residuals of the rows, over all outputs.</summary>
     /// <param name="penalty">α, at least 0.</param>
     /// <returns>The sum.</returns>
@@ -172,4 +184,30 @@ public sealed class RidgePath : IDisposable
     }
 
     private static double Square(double x) => x * x;
+}
+
+/// <summary>The inverse root P of a symmetric positive definite matrix, as <see cref="RidgePath.Whitening"/> gives it.</summary>
+public sealed class Whitening
+{
+    private readonly Tensor _vectors;
+    private readonly double[] _roots;
+
+    internal Whitening(Tensor vectors, double[] roots) => (_vectors, _roots) = (vectors, roots);
+
+    /// <summary>P·z.</summary>
+    /// <param name="z">Float64 [M, K].</param>
+    /// <returns>A new tensor.</returns>
+    public Tensor Apply(Tensor z) => Multiply(z, [.. _roots.Select(root => 1 / root)]);
+
+    /// <summary>P⁻¹·c.</summary>
+    /// <param name="c">Float64 [M, K].</param>
+    /// <returns>A new tensor.</returns>
+    public Tensor Invert(Tensor c) => Multiply(c, _roots);
+
+    private Tensor Multiply(Tensor x, double[] factors)
+    {
+        using var scope = NewDisposeScope();
+        var column = tensor(factors, [factors.Length, 1], device: _vectors.device);
+        return _vectors.mm(_vectors.t().mm(x).mul_(column)).MoveToOuterDisposeScope();
+    }
 }

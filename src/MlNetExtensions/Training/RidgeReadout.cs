@@ -1,0 +1,140 @@
+using MlNetMlp.Data;
+using MlNetMlp.Runtime;
+using MlNetMlp.Solvers;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Training;
+
+/// <summary>
+/// Ridge regression of targets on the features of all training rows, with an intercept that no penalty touches: solved at once for any
+/// penalty.
+/// </summary>
+public abstract class RidgeReadout : IDisposable
+{
+    private protected RidgeReadout(RidgePath path) => Path = path;
+
+    /// <summary>Residuals, degrees of freedom and cross-validation for every penalty.</summary>
+    public RidgePath Path { get; }
+
+    /// <summary>Prepares the solution from sums of products; its cost is M³.</summary>
+    /// <param name="sums">The sums, which stay as they are.</param>
+    /// <returns>The regression; the caller owns it.</returns>
+    public static RidgeReadout Primal(LeastSquaresSums sums)
+    {
+        ArgumentNullException.ThrowIfNull(sums);
+        return new PrimalRidge(sums.Center());
+    }
+
+    /// <summary>
+    /// Prepares the solution from the products of rows with each other, for fewer rows than features: its cost is N³, and features are made a
+    /// few at a time, so that memory is N² and not N·M.
+    /// </summary>
+    /// <param name="rows">The rows, which have to fit the memory.</param>
+    /// <returns>The regression; the caller owns it.</returns>
+    public static RidgeReadout Dual(FeatureRows rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        return DualRidge.Of(rows);
+    }
+
+    /// <summary>Σ w, the weight of all rows.</summary>
+    public abstract double TotalWeight { get; }
+
+    /// <summary>Solves for one penalty.</summary>
+    /// <param name="penalty">α, at least 0; at 0 the solution of least norm.</param>
+    /// <returns>The readout; the caller owns it.</returns>
+    public abstract LinearReadout Solve(double penalty);
+
+    /// <summary>Releases what was prepared.</summary>
+    public void Dispose()
+    {
+        Path.Dispose();
+        Release();
+        GC.SuppressFinalize(this);
+    }
+
+    private protected abstract void Release();
+}
+
+internal sealed class PrimalRidge(CenteredSums sums) : RidgeReadout(RidgePath.Primal(sums))
+{
+    public override double TotalWeight => sums.Weight;
+
+    public override LinearReadout Solve(double penalty)
+    {
+        var coefficients = Path.Solve(penalty);
+        return new(coefficients, sums.Intercept(coefficients));
+    }
+
+    private protected override void Release() => sums.Dispose();
+}
+
+internal sealed class DualRidge : RidgeReadout
+{
+    private const int ChunkElements = 1 << 22;
+
+    private readonly FeatureRows _rows;
+    private readonly Tensor _features;
+    private readonly Tensor _share;
+    private readonly Tensor _labelMeans;
+
+    private DualRidge(FeatureRows rows, Tensor features, Tensor share, Tensor labelMeans, double weight, RidgePath path)
+        : base(path) => (_rows, _features, _share, _labelMeans, TotalWeight) = (rows, features, share, labelMeans, weight);
+
+    public static DualRidge Of(FeatureRows rows)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        using var all = rows.Data.All();
+        var x = all.Features.to(rows.Run.Device, copy: true);
+        var y = ReadoutTargets.Of(rows.Head, all.Labels).to(rows.Run.Device).to(ScalarType.Float64);
+        var w = all.Weights is { } weights
+            ? weights.to(rows.Run.Device).to(ScalarType.Float64).Times(rows.Data.MeanWeight)
+            : ones(all.Rows, ScalarType.Float64, rows.Run.Device);
+        var kernel = zeros(all.Rows, all.Rows, ScalarType.Float64, rows.Run.Device);
+        foreach (var (_, features) in Chunks(rows, x))
+            kernel.addmm_(features, features.t(), 1, 1);
+        var share = w.div(w.sum());
+        return new(
+            rows, x.DetachFromDisposeScope(), share.DetachFromDisposeScope(), y.t().mv(share).DetachFromDisposeScope(), w.sum().cpu().item<double>(),
+            RidgePath.Dual(kernel, y, w));
+    }
+
+    public override double TotalWeight { get; }
+
+    public override LinearReadout Solve(double penalty)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var v = Path.Solve(penalty);
+        var coefficients = empty(_rows.Features, v.shape[1], ScalarType.Float64, v.device);
+        var intercept = _labelMeans.clone();
+        foreach (var (first, features) in Chunks(_rows, _features))
+        {
+            var part = features.t().mm(v);
+            coefficients.narrow(0, first, part.shape[0]).copy_(part);
+            intercept.AddScaled(part.t().mv(features.t().mv(_share)), -1);
+        }
+
+        return new(coefficients.MoveToOuterDisposeScope(), intercept.MoveToOuterDisposeScope());
+    }
+
+    private protected override void Release()
+    {
+        _features.Dispose();
+        _share.Dispose();
+        _labelMeans.Dispose();
+    }
+
+    // The features of all rows, a few columns at a time, in double precision.
+    private static IEnumerable<(int First, Tensor Features)> Chunks(FeatureRows rows, Tensor x)
+    {
+        var most = (int)Math.Max(16, ChunkElements / x.shape[0]);
+        for (var first = 0; first < rows.Features; first += most)
+        {
+            rows.Run.CheckCancelled();
+            using var scope = NewDisposeScope();
+            yield return (first, rows.Map.Map(x, first, Math.Min(most, rows.Features - first)).to(ScalarType.Float64));
+        }
+    }
+}
