@@ -60,6 +60,11 @@ internal sealed class HiddenLayerNetwork : Network
         Activation.Silu => nn.functional.silu(z),
         Activation.Tanh => z.tanh(),
         Activation.Sigmoid => z.sigmoid(),
+        Activation.Gaussian => z.mul(z).Times(-0.5).exp(),
+        Activation.Sine => z.sin(),
+        Activation.Cosine => z.cos(),
+        Activation.Step => z.IsAbove(0).to(z.dtype),
+        Activation.Softplus => nn.functional.softplus(z),
         _ => z.mul(z.mul(z).Times(1.0 / 9).Plus(1).rsqrt()),
     };
 

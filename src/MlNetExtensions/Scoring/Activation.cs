@@ -23,4 +23,19 @@ public enum Activation
 
     /// <summary>x / sqrt(1 + (x / 3)^2): near x around zero, bounded by -3 and 3.</summary>
     SmoothClip,
+
+    /// <summary>exp(-x^2 / 2): 1 at zero, fading on both sides.</summary>
+    Gaussian,
+
+    /// <summary>The sine of x in radians: absolute error below 2e-7 for |x| up to 1,000,000, and a value between -1 and 1 beyond.</summary>
+    Sine,
+
+    /// <summary>The cosine of x in radians, as precise as <see cref="Sine"/>.</summary>
+    Cosine,
+
+    /// <summary>1 where x is above 0, else 0.</summary>
+    Step,
+
+    /// <summary>log(1 + exp(x)).</summary>
+    Softplus,
 }

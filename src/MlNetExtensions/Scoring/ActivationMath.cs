@@ -11,7 +11,7 @@ internal interface IMap
 }
 
 /// <summary>The functions behind <see cref="Activation"/>. Comparisons choose the bound, so NaN, which compares false, survives.</summary>
-internal static class ActivationMath
+internal static partial class ActivationMath
 {
     internal readonly struct Identity : IMap
     {

@@ -46,6 +46,9 @@ internal unsafe interface ILanes<V>
     /// <summary>2^n where the value is 1.5 * 2^23 + n with n from -126 to 127: n then sits in the low bits.</summary>
     static abstract V PowerOfTwo(V shifted);
 
+    /// <summary>The value, with the other sign where n is odd and the other argument is 1.5 * 2^23 + n.</summary>
+    static abstract V NegateOdd(V value, V shifted);
+
     /// <summary>The first lanes as they are, zero in the others; any count, also negative or beyond the width.</summary>
     static abstract V Keep(V value, int count);
 

@@ -58,6 +58,9 @@ internal unsafe struct Lanes128 : ILanes<Vector128<float>>
         ((shifted.AsInt32() << 23) + Vector128<float>.One.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> NegateOdd(Vector128<float> value, Vector128<float> shifted) => value ^ (shifted.AsInt32() << 31).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Keep(Vector128<float> value, int count) =>
         Vector128.LessThan(Vector128<int>.Indices, Vector128.Create(count)).AsSingle() & value;
 

@@ -57,6 +57,9 @@ internal unsafe struct Lanes256 : ILanes<Vector256<float>>
         ((shifted.AsInt32() << 23) + Vector256<float>.One.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> NegateOdd(Vector256<float> value, Vector256<float> shifted) => value ^ (shifted.AsInt32() << 31).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Keep(Vector256<float> value, int count) =>
         Vector256.LessThan(Vector256<int>.Indices, Vector256.Create(count)).AsSingle() & value;
 

@@ -57,6 +57,9 @@ internal unsafe struct Lanes512 : ILanes<Vector512<float>>
         ((shifted.AsInt32() << 23) + Vector512<float>.One.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> NegateOdd(Vector512<float> value, Vector512<float> shifted) => value ^ (shifted.AsInt32() << 31).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Keep(Vector512<float> value, int count) =>
         Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count)).AsSingle() & value;
 

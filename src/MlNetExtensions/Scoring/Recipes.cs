@@ -50,6 +50,11 @@ internal sealed record MapRecipe(int From, int To, Activation Function) : Recipe
         Activation.Tanh => new MapStep<L, V, ActivationMath.Tanh>(from, to),
         Activation.Sigmoid => new MapStep<L, V, ActivationMath.Sigmoid>(from, to),
         Activation.SmoothClip => new MapStep<L, V, ActivationMath.SmoothClip>(from, to),
+        Activation.Gaussian => new MapStep<L, V, ActivationMath.Gaussian>(from, to),
+        Activation.Sine => new MapStep<L, V, ActivationMath.Sine>(from, to),
+        Activation.Cosine => new MapStep<L, V, ActivationMath.Cosine>(from, to),
+        Activation.Step => new MapStep<L, V, ActivationMath.Step>(from, to),
+        Activation.Softplus => new MapStep<L, V, ActivationMath.Softplus>(from, to),
         _ => new MapStep<L, V, ActivationMath.Identity>(from, to),
     };
 }

@@ -14,6 +14,11 @@ internal static class ActivationReference
         Activation.Tanh => Math.Tanh(x),
         Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
         Activation.SmoothClip => x / Math.Sqrt(1 + (x / 3 * (x / 3))),
+        Activation.Gaussian => Math.Exp(-x * x / 2),
+        Activation.Sine => Math.Sin(x),
+        Activation.Cosine => Math.Cos(x),
+        Activation.Step => x > 0 ? 1 : 0,
+        Activation.Softplus => Math.Max(x, 0) + Math.Log(1 + Math.Exp(-Math.Abs(x))),
         _ => throw new ArgumentOutOfRangeException(nameof(activation)),
     };
 

@@ -14,6 +14,11 @@ public class ActivationTests
     [InlineData(Activation.Tanh, 2e-7)]
     [InlineData(Activation.Sigmoid, 2e-7)]
     [InlineData(Activation.SmoothClip, 6e-7)]
+    [InlineData(Activation.Gaussian, 2e-7)]
+    [InlineData(Activation.Sine, 1.5e-7)]
+    [InlineData(Activation.Cosine, 1.5e-7)]
+    [InlineData(Activation.Step, 0)]
+    [InlineData(Activation.Softplus, 6e-7)]
     public void Follows_its_definition_between_minus_10_and_10(Activation activation, double tolerance)
     {
         float[] x = [.. Enumerable.Range(-200_000, 400_001).Select(i => i / 20_000f)];
@@ -28,6 +33,10 @@ public class ActivationTests
     [InlineData(Activation.Tanh)]
     [InlineData(Activation.Sigmoid)]
     [InlineData(Activation.SmoothClip)]
+    [InlineData(Activation.Gaussian)]
+    [InlineData(Activation.Sine)]
+    [InlineData(Activation.Cosine)]
+    [InlineData(Activation.Softplus)]
     public void Keeps_relative_precision_where_values_are_small(Activation activation)
     {
         float[] x = [.. Enumerable.Range(1, 100).Select(i => i * 1e-4f), .. Enumerable.Range(1, 100).Select(i => i * -1e-4f), 1e-20f, -4f];
@@ -37,6 +46,19 @@ public class ActivationTests
             double expected = ActivationReference.Of(activation, x[i]);
             Assert.True(Math.Abs(expected - y[i]) <= 3e-6 * Math.Abs(expected), $"{activation}({x[i]}) gave {y[i]}, expected {expected}");
         }
+    }
+
+    [Theory]
+    [InlineData(Activation.Sine)]
+    [InlineData(Activation.Cosine)]
+    public void Waves_stay_precise_over_many_periods_and_bounded_beyond(Activation activation)
+    {
+        var random = new Random(1);
+        float[] x = [.. Enumerable.Range(0, 200_000).Select(i => (float)((random.NextDouble() - 0.5) * Math.Pow(10, 1 + (i % 6)) * 2))];
+        float[] y = Apply(activation, x);
+        for (int i = 0; i < x.Length; i++)
+            Assert.True(Math.Abs(ActivationReference.Of(activation, x[i]) - y[i]) <= 2e-7, $"{activation}({x[i]}) gave {y[i]}");
+        Assert.All(Apply(activation, [1e8f, -1e20f, float.MaxValue, float.NegativeInfinity]), value => Assert.InRange(value, -1, 1));
     }
 
     [Theory]
@@ -62,6 +84,9 @@ public class ActivationTests
     [InlineData(Activation.Tanh, -1, 1)]
     [InlineData(Activation.Sigmoid, 0, 1)]
     [InlineData(Activation.SmoothClip, -3, 3)]
+    [InlineData(Activation.Gaussian, 0, 0)]
+    [InlineData(Activation.Step, 0, 1)]
+    [InlineData(Activation.Softplus, 0, float.PositiveInfinity)]
     public void Reaches_its_limits(Activation activation, float low, float high)
     {
         foreach (float far in new[] { 1e4f, 1e20f, float.MaxValue, float.PositiveInfinity })
