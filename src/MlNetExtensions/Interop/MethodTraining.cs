@@ -72,8 +72,9 @@ internal sealed class MethodTraining
     /// <param name="task">The task.</param>
     /// <param name="data">The rows.</param>
     /// <param name="validation">Rows held out, or null to take those that the options say.</param>
+    /// <param name="initial">A network to go on from; null for that of the options, if any.</param>
     /// <returns>The network.</returns>
-    public TrainedNetwork Run(TaskAdapter task, IDataView data, IDataView? validation)
+    public TrainedNetwork Run(TaskAdapter task, IDataView data, IDataView? validation, TrainedNetwork? initial = null)
     {
         CheckColumns(SchemaShape.Create(data.Schema), task);
         var classNames = task.ClassNames(data.Schema[Options.LabelColumnName]);
@@ -83,7 +84,7 @@ internal sealed class MethodTraining
             task.CheckValidation(data.Schema[Options.LabelColumnName], held.Schema[Options.LabelColumnName]);
         }
 
-        var initial = FindInitial();
+        initial ??= FindInitial();
         using var channel = _host.Start("Fit");
         var environment = (IHostEnvironmentInternal)_host;
         var libTorch = LibTorch.Load();

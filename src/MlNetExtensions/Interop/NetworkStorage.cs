@@ -5,7 +5,7 @@ using MlNetMlp.Persistence;
 
 namespace MlNetMlp.Interop;
 
-/// <summary>Where a trained network lies in ML.NET's model file: two entries beside the model's own.</summary>
+/// <summary>Where a trained network lies in ML.NET's model file: two entries beside the model's own, and a third where training can go on from more than weights.</summary>
 internal static class NetworkStorage
 {
     // Above this, compressing random digits costs far more time than the bytes that it saves are worth.
@@ -17,16 +17,9 @@ internal static class NetworkStorage
     public static void Save(ModelSaveContext ctx, TrainedNetwork network)
     {
         ctx.SaveBinaryStream(TrainedNetworkFile.HeaderEntryName, writer => writer.Write(TrainedNetworkFile.WriteHeader(network)));
-        if (network.Weights.ByteCount <= MostCompressedBytes)
-        {
-            ctx.SaveBinaryStream(SafeTensors.EntryName, writer => SafeTensors.Write(writer.BaseStream, network.Weights));
-            return;
-        }
-
-        // Entries that are closed but not yet written must go first: an archive takes one at a time.
-        ctx.Repository.Flush();
-        using var stream = ctx.Repository._archive.CreateEntry(PathOf(ctx.Directory, SafeTensors.EntryName), CompressionLevel.NoCompression).Open();
-        SafeTensors.Write(stream, network.Weights);
+        SaveTensors(ctx, SafeTensors.EntryName, network.Weights);
+        if (network.State is { } state)
+            SaveTensors(ctx, TrainedNetworkFile.StateEntryName, state);
     }
 
     public static TrainedNetwork Load(ModelLoadContext ctx)
@@ -60,9 +53,25 @@ internal static class NetworkStorage
         foreach (var (path, entry) in ctx.Repository._entries)
         {
             var folder = path.Replace('\\', '/')[..(path.LastIndexOfAny(['/', '\\']) + 1)];
-            if (here.StartsWith(folder, StringComparison.Ordinal) && entry.Name is not (TrainedNetworkFile.HeaderEntryName or SafeTensors.EntryName) && entry.Length <= MostCheckedBytes)
+            if (here.StartsWith(folder, StringComparison.Ordinal) && !IsOurs(entry.Name) && entry.Length <= MostCheckedBytes)
                 ZipEntryStream.Check(entry);
         }
+    }
+
+    private static bool IsOurs(string name) => name is TrainedNetworkFile.HeaderEntryName or SafeTensors.EntryName or TrainedNetworkFile.StateEntryName;
+
+    private static void SaveTensors(ModelSaveContext ctx, string name, WeightSet tensors)
+    {
+        if (tensors.ByteCount <= MostCompressedBytes)
+        {
+            ctx.SaveBinaryStream(name, writer => SafeTensors.Write(writer.BaseStream, tensors));
+            return;
+        }
+
+        // Entries that are closed but not yet written must go first: an archive takes one at a time.
+        ctx.Repository.Flush();
+        using var stream = ctx.Repository._archive.CreateEntry(PathOf(ctx.Directory, name), CompressionLevel.NoCompression).Open();
+        SafeTensors.Write(stream, tensors);
     }
 
     private static string PathOf(string? directory, string name) => string.IsNullOrEmpty(directory) ? name : Path.Combine(directory, name);

@@ -64,10 +64,24 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         return Train(trainData, validationData);
     }
 
-    private NetworkPredictionTransformer<TModel> Train(IDataView data, IDataView? validation)
+    /// <summary>
+    /// Goes on from a trained model with more rows, as the option <see cref="NetworkOptions.InitialModel"/> does: what that means, the method
+    /// says.
+    /// </summary>
+    /// <param name="trainData">The rows that are new.</param>
+    /// <param name="modelParameters">The model of an earlier fit of the same method, such as <c>transformer.Model</c>; it stays as it is.</param>
+    /// <returns>The model.</returns>
+    /// <inheritdoc cref="Fit(IDataView)" path="/exception"/>
+    public NetworkPredictionTransformer<TModel> Fit(IDataView trainData, TModel modelParameters)
+    {
+        ArgumentNullException.ThrowIfNull(modelParameters);
+        return Train(trainData, null, modelParameters.Network);
+    }
+
+    private NetworkPredictionTransformer<TModel> Train(IDataView data, IDataView? validation, TrainedNetwork? initial = null)
     {
         ArgumentNullException.ThrowIfNull(data);
-        var network = _training.Run(_task, data, validation);
+        var network = _training.Run(_task, data, validation, initial);
         var (feature, label) = (_training.Options.FeatureColumnName, _training.Options.LabelColumnName);
         return new(_training.Host, _task.CreateTransformer(_training.Host, network, data.Schema, feature, label));
     }

@@ -48,9 +48,10 @@ internal sealed record NetworkFit(
         CheckInitial(initial, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
         var (set, head) = loader.Load(data, validation, initial?.Head);
         using (set)
-        using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve))
+        using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve, initial?.State))
         using (var network = Method.Fit(set, head, run))
         {
+            run.State?.CheckFinite();
             return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
             {
                 MethodName = Method.Name,
@@ -58,6 +59,8 @@ internal sealed record NetworkFit(
                 AcceptsMissingValues = Method.AcceptsMissingValues,
                 FeatureNames = set.SlotNames,
                 LearningCurve = run.Curve,
+                State = run.State,
+                DiagnosticsJson = run.DiagnosticsJson,
             };
         }
     }

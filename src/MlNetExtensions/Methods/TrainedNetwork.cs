@@ -1,3 +1,4 @@
+using System.Text.Json;
 using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
@@ -61,6 +62,15 @@ public sealed class TrainedNetwork
     /// <summary>The losses of its training.</summary>
     public LearningCurve LearningCurve { get; init; } = LearningCurve.Empty;
 
+    /// <summary>
+    /// What the method left for a training that goes on from this model, beside the weights: sums over the rows so far, for one. Null where it
+    /// left nothing, and in models whose network was changed after training.
+    /// </summary>
+    public WeightSet? State { get; init; }
+
+    /// <summary>What the method found out about the data in training, as JSON; null where it has nothing to tell.</summary>
+    public string? DiagnosticsJson { get; init; }
+
     /// <summary>Number of trained and fixed values in the network.</summary>
     public long WeightCount => Definition.WeightCount;
 
@@ -94,6 +104,23 @@ public sealed class TrainedNetwork
     /// <exception cref="ModelFormatException">The weights are not those of such a network, or not finite.</exception>
     public TrainedNetwork WithNetwork(NetworkDefinition definition, WeightSet weights, LearningCurve learningCurve) =>
         With(definition, weights, Head, learningCurve);
+
+    /// <summary>Reads what the method found out about the data in training.</summary>
+    /// <typeparam name="TDiagnostics">The type that the method says.</typeparam>
+    /// <returns>The findings, or null where there are none.</returns>
+    /// <exception cref="ModelFormatException">The model holds findings of another kind.</exception>
+    public TDiagnostics? GetDiagnostics<TDiagnostics>()
+        where TDiagnostics : class
+    {
+        try
+        {
+            return DiagnosticsJson is null ? null : JsonSerializer.Deserialize<TDiagnostics>(DiagnosticsJson, StrictJson.Settings);
+        }
+        catch (JsonException e)
+        {
+            throw new ModelFormatException($"{TrainedNetworkFile.HeaderEntryName}: the diagnostics of {MethodName} are not those of {typeof(TDiagnostics).Name}: {e.Message}", e);
+        }
+    }
 
     /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
     internal void Release() => (_scorer as NativeScorer)?.Release();
@@ -132,5 +159,6 @@ public sealed class TrainedNetwork
         AcceptsMissingValues = AcceptsMissingValues,
         FeatureNames = FeatureNames,
         LearningCurve = learningCurve,
+        DiagnosticsJson = DiagnosticsJson,
     };
 }

@@ -18,6 +18,9 @@ internal static class TrainedNetworkFile
 {
     public const string HeaderEntryName = "network.json";
 
+    /// <summary>The entry of what a training left for one that goes on from it; only in models whose header says so.</summary>
+    public const string StateEntryName = "state.safetensors";
+
     /// <summary>The newest format that this version reads; a number of its own, so that models outlive versions of the library.</summary>
     private const int FormatVersion = 1;
 
@@ -49,6 +52,12 @@ internal static class TrainedNetworkFile
         public IReadOnlyList<string>? FeatureNames { get; init; }
 
         public required LearningCurve LearningCurve { get; init; }
+
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public JsonElement? Diagnostics { get; init; }
+
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public long? StateBytes { get; init; }
     }
 
     private sealed record NetworkName
@@ -73,6 +82,8 @@ internal static class TrainedNetworkFile
                 Options = JsonSerializer.Deserialize<JsonElement>(network.OptionsJson),
                 FeatureNames = network.FeatureNames,
                 LearningCurve = network.LearningCurve,
+                Diagnostics = network.DiagnosticsJson is { } json ? JsonSerializer.Deserialize<JsonElement>(json) : null,
+                StateBytes = network.State?.ByteCount,
             },
             Json);
     }
@@ -101,6 +112,7 @@ internal static class TrainedNetworkFile
         WeightSet weights;
         using (var stream = open(SafeTensors.EntryName))
             weights = SafeTensors.Read(stream, length);
+        var state = header.StateBytes is { } bytes ? ReadState(bytes, lengthOf, open) : null;
         return new TrainedNetwork(definition, weights, header.Head)
         {
             MethodName = header.Method,
@@ -108,7 +120,28 @@ internal static class TrainedNetworkFile
             OptionsJson = header.Options.GetRawText(),
             FeatureNames = header.FeatureNames,
             LearningCurve = header.LearningCurve,
+            State = state,
+            DiagnosticsJson = header.Diagnostics?.GetRawText(),
         };
+    }
+
+    private static WeightSet ReadState(long bytes, Func<string, long?> lengthOf, Func<string, Stream> open)
+    {
+        var length = lengthOf(StateEntryName) ?? throw new ModelFormatException($"The model has no entry '{StateEntryName}'.");
+        if (bytes is < 0 or > long.MaxValue / 2 || length < bytes || length > bytes + MostWeightHeaderBytes)
+            throw new ModelFormatException($"{StateEntryName}: the entry has {length} bytes, but the header says that its tensors take {bytes}.");
+        try
+        {
+            using var stream = open(StateEntryName);
+            var state = SafeTensors.Read(stream, length);
+            state.CheckFinite();
+            return state;
+        }
+        catch (ModelFormatException e) when (e.Message.StartsWith(SafeTensors.EntryName, StringComparison.Ordinal))
+        {
+            // Whoever reads the format takes it for the weights.
+            throw new ModelFormatException(StateEntryName + e.Message[SafeTensors.EntryName.Length..], e.InnerException);
+        }
     }
 
     private static Header ReadHeader(Func<string, long?> lengthOf, Func<string, Stream> open)

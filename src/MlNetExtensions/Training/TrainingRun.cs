@@ -1,5 +1,7 @@
+using System.Text.Json;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
+using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -20,8 +22,9 @@ public sealed class TrainingRun : IDisposable
 {
     private readonly Network? _initial;
 
-    internal TrainingRun(Device device, int seed, TrainingObserver observer, Network? initial, LearningCurve? initialCurve = null)
+    internal TrainingRun(Device device, int seed, TrainingObserver observer, Network? initial, LearningCurve? initialCurve = null, WeightSet? initialState = null)
     {
+        InitialState = initialState;
         InitialCurve = initialCurve ?? LearningCurve.Empty;
         Device = device;
         Random = new RandomStreams(seed, device);
@@ -47,7 +50,26 @@ public sealed class TrainingRun : IDisposable
     /// <summary>The losses of the earlier model's training.</summary>
     public LearningCurve InitialCurve { get; }
 
+    /// <summary>What the earlier model's training left by <see cref="KeepState"/>; null where it left nothing or there is no earlier model.</summary>
+    public WeightSet? InitialState { get; }
+
+    /// <summary>What a training that goes on from this one will find as <see cref="InitialState"/>.</summary>
+    public WeightSet? State { get; private set; }
+
+    /// <summary>What <see cref="KeepDiagnostics"/> was given, as JSON.</summary>
+    internal string? DiagnosticsJson { get; private set; }
+
     internal TrainingObserver Observer { get; }
+
+    /// <summary>Keeps what the weights do not tell, for a training that goes on from this one. It is part of the model and its file.</summary>
+    /// <param name="state">Tensors of any type, all finite.</param>
+    public void KeepState(WeightSet state) => State = state;
+
+    /// <summary>Keeps what the method found out about the data. It is part of the model and its file.</summary>
+    /// <typeparam name="TDiagnostics">A type that JSON can hold, all of whose members are set when it is made.</typeparam>
+    /// <param name="diagnostics">The findings, all numbers finite; the trained network's <c>GetDiagnostics</c> gives them back.</param>
+    public void KeepDiagnostics<TDiagnostics>(TDiagnostics diagnostics)
+        where TDiagnostics : class => DiagnosticsJson = JsonSerializer.Serialize(diagnostics, StrictJson.Settings);
 
     /// <summary>Writes a line to the log.</summary>
     /// <param name="message">The line.</param>

@@ -477,7 +477,7 @@ public class BadInputTests
     {
         var trainer = Ml.Regression.Trainers.CreateTrainer(new PlainMlp(Options("Target")));
         Assert.Throws<ArgumentNullException>(() => trainer.Fit(null!));
-        Assert.Throws<ArgumentNullException>(() => trainer.Fit(Rows.View(Ml, 60), null!));
+        Assert.Throws<ArgumentNullException>(() => trainer.Fit(Rows.View(Ml, 60), (IDataView)null!));
         Assert.Throws<ArgumentNullException>(() => trainer.GetOutputSchema(null!));
         Assert.Throws<ArgumentNullException>(() => Ml.Regression.Trainers.CreateTrainer(null!));
     }
