@@ -40,6 +40,15 @@ public static class NetworkTrainerCatalog
     public static NetworkFeatureEstimator CreateFeaturizer(this TransformsCatalog catalog, string outputColumnName, INetworkMethod method) =>
         new(CatalogUtils.GetEnvironment(catalog), method, outputColumnName);
 
+    /// <summary>Makes an estimator that learns features from rows without a label.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="outputColumnName">The column to add: a vector of Single.</param>
+    /// <param name="method">The method. Its options name the column that is read.</param>
+    /// <returns>The estimator.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public static FeatureMapEstimator CreateFeatureMap(this TransformsCatalog catalog, string outputColumnName, IFeatureMethod method) =>
+        new(CatalogUtils.GetEnvironment(catalog), method, outputColumnName);
+
     /// <summary>Makes an estimator that gives the activations before the last layer of a network that is trained already.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">The column to add: a vector of Single.</param>

@@ -60,7 +60,7 @@ internal sealed record NetworkFit(
                 FeatureNames = set.SlotNames,
                 LearningCurve = run.Curve,
                 State = run.State,
-                DiagnosticsJson = run.DiagnosticsJson,
+                DiagnosticsJson = run.DiagnosticsJson ?? initial?.DiagnosticsJson,
             };
         }
     }

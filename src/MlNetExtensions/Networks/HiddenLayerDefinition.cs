@@ -48,6 +48,11 @@ public sealed record HiddenLayerDefinition : NetworkDefinition, IValidatableObje
         ((Inputs + 1L + Outputs) * Units) + ((Steps + 1L) * Outputs) + Steps + (StandardizeInputs ? 2L * Inputs : 0);
 
     /// <inheritdoc/>
+    public override NetworkDefinition? Body => Units == 0
+        ? null
+        : new FeatureLayerDefinition { Inputs = Inputs, Outputs = Units, Activation = Activation, StandardizeInputs = StandardizeInputs };
+
+    /// <inheritdoc/>
     public override Network Build(Device device) => new HiddenLayerNetwork(this, device);
 
     /// <summary>Whether the steps are whole and the active units are some of the units.</summary>

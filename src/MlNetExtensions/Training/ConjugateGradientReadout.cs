@@ -15,9 +15,10 @@ public static class ConjugateGradientReadout
     /// <param name="rows">The rows.</param>
     /// <param name="penalty">Finds α, above 0, given the trace of H̃ᵀH̃, the sum of its eigenvalues.</param>
     /// <param name="settings">Tolerance and limit; null for the defaults.</param>
+    /// <param name="report">Called after each pass over the rows; null for nobody.</param>
     /// <returns>The readout, which the caller owns, and how the solution ended.</returns>
     public static (LinearReadout Readout, ConjugateGradientResult Result) Solve(
-        FeatureRows rows, Func<double, double> penalty, ConjugateGradientSettings? settings = null)
+        FeatureRows rows, Func<double, double> penalty, ConjugateGradientSettings? settings = null, Action? report = null)
     {
         ArgumentNullException.ThrowIfNull(rows);
         ArgumentNullException.ThrowIfNull(penalty);
@@ -48,6 +49,7 @@ public static class ConjugateGradientReadout
             }
 
             sum.AddScaled(moments.Means.mm(total), -1);
+            report?.Invoke();
             return sum;
         }
     }

@@ -107,15 +107,22 @@ public sealed class CrossEntropyReadout : IDisposable
 
     /// <summary>Mean loss of rows under a readout.</summary>
     /// <param name="readout">The readout.</param>
-    /// <param name="rows">The rows.</param>
+    /// <param name="blocks">The rows, at least one; disposed after.</param>
     /// <returns>Logistic loss or cross-entropy.</returns>
-    public double Loss(LinearReadout readout, FeatureBlock rows)
+    public double Loss(LinearReadout readout, IEnumerable<FeatureBlock> blocks)
     {
         ArgumentNullException.ThrowIfNull(readout);
-        ArgumentNullException.ThrowIfNull(rows);
-        using var scope = NewDisposeScope();
-        var weight = rows.Weights?.sum().cpu().item<double>() ?? rows.Features.shape[0];
-        return Losses(readout.Predict(rows.Features), rows).Sum / weight;
+        ArgumentNullException.ThrowIfNull(blocks);
+        var (sum, weight) = (0.0, 0.0);
+        foreach (var block in blocks)
+        {
+            using var rows = block;
+            using var scope = NewDisposeScope();
+            sum += Losses(readout.Predict(block.Features), block).Sum;
+            weight += block.Weights?.sum().cpu().item<double>() ?? block.Features.shape[0];
+        }
+
+        return sum / weight;
     }
 
     /// <summary>Releases the features that are kept.</summary>

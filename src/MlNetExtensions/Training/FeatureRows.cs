@@ -54,11 +54,13 @@ public sealed class FeatureRows(TrainingSet data, TaskHead head, TrainingRun run
     /// <summary>Bytes that the features of all rows take.</summary>
     public long Bytes => checked(Count * Features * sizeof(float));
 
+    private int BlockRows => Math.Clamp(BlockElements / Features, 64, 8192);
+
     /// <summary>Visits all rows once. A set that is streamed is read one block ahead of the work.</summary>
     /// <returns>The blocks; the caller disposes each before it asks for the next.</returns>
     public IEnumerable<FeatureBlock> Blocks()
     {
-        var blocks = data.Blocks(Math.Clamp(BlockElements / Features, 64, 8192));
+        var blocks = data.Blocks(BlockRows);
         foreach (var block in data.IsStreamed ? ReadAhead.Of(blocks) : blocks)
         {
             using var rows = block;
@@ -67,9 +69,21 @@ public sealed class FeatureRows(TrainingSet data, TaskHead head, TrainingRun run
         }
     }
 
-    /// <summary>The rows held out behind the map, or null where there are none.</summary>
-    /// <returns>All of them; the caller owns the block.</returns>
-    public FeatureBlock? Held() => data.Validation is { } held ? MapBlock(held) : null;
+    /// <summary>Visits the rows held out once; there may be none.</summary>
+    /// <returns>The blocks; the caller disposes each before it asks for the next.</returns>
+    public IEnumerable<FeatureBlock> HeldBlocks()
+    {
+        if (data.Validation is not { } held)
+            yield break;
+        for (long start = 0; start < held.Rows; start += BlockRows)
+        {
+            run.CheckCancelled();
+            var count = Math.Min(BlockRows, held.Rows - start);
+            using var rows = new RowBlock(
+                held.Features.narrow(0, start, count), held.Labels.narrow(0, start, count), held.Weights?.narrow(0, start, count));
+            yield return MapBlock(rows);
+        }
+    }
 
     /// <summary>Sums the products of all rows in one pass.</summary>
     /// <param name="report">Called with the number of rows after each block; null for nobody.</param>

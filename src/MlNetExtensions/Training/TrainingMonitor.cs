@@ -74,6 +74,20 @@ public sealed class TrainingMonitor
             Report(isEndOfEpoch: false);
     }
 
+    /// <summary>Notes rows gone through in a pass whose loss is known only at its end: see <see cref="OnLoss"/>.</summary>
+    /// <param name="rows">Number of rows.</param>
+    public void OnRows(long rows)
+    {
+        Step++;
+        _rows += rows;
+        if (_clock.Elapsed - _lastReport >= ReportInterval)
+            Report(isEndOfEpoch: false);
+    }
+
+    /// <summary>Notes the loss of all rows of the epoch under way.</summary>
+    /// <param name="loss">Mean loss.</param>
+    public void OnLoss(double loss) => (_epochLoss, _epochRows) = (loss, 1);
+
     /// <summary>Notes the end of an epoch.</summary>
     /// <param name="validation">Loss and measure on the rows held out, or null.</param>
     /// <returns>Whether the weights are the best so far.</returns>

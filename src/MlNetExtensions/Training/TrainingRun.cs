@@ -65,7 +65,7 @@ public sealed class TrainingRun : IDisposable
     /// <param name="state">Tensors of any type, all finite.</param>
     public void KeepState(WeightSet state) => State = state;
 
-    /// <summary>Keeps what the method found out about the data. It is part of the model and its file.</summary>
+    /// <summary>Keeps what the method found out about the data. It is part of the model and its file; that of an earlier model stays otherwise.</summary>
     /// <typeparam name="TDiagnostics">A type that JSON can hold, all of whose members are set when it is made.</typeparam>
     /// <param name="diagnostics">The findings, all numbers finite; the trained network's <c>GetDiagnostics</c> gives them back.</param>
     public void KeepDiagnostics<TDiagnostics>(TDiagnostics diagnostics)
