@@ -18,6 +18,7 @@ public sealed class RidgePath : IDisposable
     private const double HighestDecade = 2;
     private const int StepsPerDecade = 4;
     private const double Epsilon = 2.22e-16;
+    private const double LeastFreedom = 1e-10;
 
     private readonly Tensor _vectors;                      // Q
     private readonly Tensor _projections;                  // QᵀB, B = H̃ᵀỸ or Ỹ
@@ -150,6 +151,37 @@ public sealed class RidgePath : IDisposable
         return free > 1e-9 * _rows ? _rows * ResidualSquares(penalty) / (free * free) : double.PositiveInfinity;
     }
 
+    /// <summary>
+    /// Leave-one-out cross-validation of rows that are among those of the regression: the errors r/(1 − h) that each would have if it alone had
+    /// not been fitted, h being its leverage. Unlike the mean that <see cref="CrossValidation"/> takes, it sees rows that stand apart.
+    /// </summary>
+    /// <param name="penalties">α, each above 0.</param>
+    /// <param name="features">
+    /// H̃, Float64 [rows, M], of any of the rows, each times the root of its weight; null for <see cref="Dual"/>, where all rows are meant.
+    /// </param>
+    /// <param name="labels">Ỹ of the same rows, Float64 [rows, K].</param>
+    /// <param name="shares">Their weights divided by that of all rows, Float64 [rows].</param>
+    /// <returns>For each penalty the mean over outputs of the squared errors of the rows, times their weights; the caller owns the tensors.</returns>
+    public IEnumerable<(double Penalty, Tensor Squares)> LeaveOneOut(IEnumerable<double> penalties, Tensor? features, Tensor labels, Tensor shares)
+    {
+        ArgumentNullException.ThrowIfNull(penalties);
+        ArgumentNullException.ThrowIfNull(labels);
+        ArgumentNullException.ThrowIfNull(shares);
+        using var rotated = (features?.mm(_vectors) ?? _vectors.alias()).DetachFromDisposeScope();
+        using var squares = rotated.mul(rotated).DetachFromDisposeScope();
+        foreach (var penalty in penalties)
+        {
+            using var scope = NewDisposeScope();
+
+            // H̃(H̃ᵀH̃ + α)⁻¹H̃ᵀ is QΛ(Λ + α)⁻¹Qᵀ for the rows, and its product with Ỹ the fitted labels.
+            var factors = tensor([.. _values.Select(value => Inverse(value, penalty) * (IsDual ? value : 1))], [_values.Length, 1], device: _vectors.device);
+            var leverage = squares.mm(factors).squeeze(1).Plus(shares);
+            var left = nn.functional.relu(leverage.neg().Plus(1 - LeastFreedom)).Plus(LeastFreedom);
+            var errors = labels.sub(rotated.mm(_projections.mul(factors))).div(left.unsqueeze(1));
+            yield return (penalty, errors.mul(errors).mean([1L]).MoveToOuterDisposeScope());
+        }
+    }
+
     /// <summary>Chooses the penalty of <see cref="Penalties"/> with the least <see cref="CrossValidation"/>.</summary>
     /// <param name="featureNoise">
     /// Deviation of the error that each feature of a new row is computed with, relative to Single precision such as 6e-8: coefficients C add
@@ -161,9 +193,14 @@ public sealed class RidgePath : IDisposable
     {
         if (LargestEigenvalue == 0)
             return 1;
-        var allowed = Penalties.Where(penalty => CoefficientNorm(penalty) <= greatestNorm).DefaultIfEmpty(Penalties.Last());
-        return allowed.MinBy(penalty => CrossValidation(penalty) + Square(featureNoise * CoefficientNorm(penalty)));
+        return Allowed(greatestNorm).MinBy(penalty => CrossValidation(penalty) + Square(featureNoise * CoefficientNorm(penalty)));
     }
+
+    /// <summary>Those of <see cref="Penalties"/> whose coefficients are not too large; the greatest where none is.</summary>
+    /// <param name="greatestNorm">The greatest ‖C‖.</param>
+    /// <returns>Penalties in rising order.</returns>
+    public IEnumerable<double> Allowed(double greatestNorm) =>
+        Penalties.Where(penalty => CoefficientNorm(penalty) <= greatestNorm).DefaultIfEmpty(Penalties.Last());
 
     /// <summary>Releases the decomposition.</summary>
     public void Dispose()

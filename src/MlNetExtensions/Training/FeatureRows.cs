@@ -101,8 +101,12 @@ public sealed class FeatureRows(TrainingSet data, TaskHead head, TrainingRun run
         return sums;
     }
 
-    private FeatureBlock MapBlock(RowBlock block)
+    /// <summary>Maps some of the rows.</summary>
+    /// <param name="block">The rows, which stay as they are.</param>
+    /// <returns>The rows behind the map; the caller owns them.</returns>
+    public FeatureBlock MapBlock(RowBlock block)
     {
+        ArgumentNullException.ThrowIfNull(block);
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
         var labels = block.Labels.to(run.Device, copy: true);

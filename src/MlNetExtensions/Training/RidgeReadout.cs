@@ -45,6 +45,49 @@ public abstract class RidgeReadout : IDisposable
     /// <returns>The readout; the caller owns it.</returns>
     public abstract LinearReadout Solve(double penalty);
 
+    /// <summary>
+    /// Chooses the penalty: by leave-one-out cross-validation on some of the rows where they are given, else by generalised cross-validation of
+    /// all of them.
+    /// </summary>
+    /// <param name="sample">Some of the rows that were fitted to, drawn at random; null for generalised cross-validation.</param>
+    /// <param name="featureNoise">Deviation of the error that each feature of a new row is computed with: it adds (featureNoise·‖C‖)² to the squared error.</param>
+    /// <param name="greatestNorm">Penalties with a greater ‖C‖ are refused, unless all have.</param>
+    /// <returns>α.</returns>
+    public double Choose(FeatureBlock? sample, double featureNoise = 0, double greatestNorm = double.PositiveInfinity)
+    {
+        if (sample is null || Path.LargestEigenvalue == 0)
+            return Path.Choose(featureNoise, greatestNorm);
+        var outputs = sample.Targets.shape[1];
+        return LeaveOneOut(sample, Path.Allowed(greatestNorm))
+            .MinBy(point => point.Mean + (Math.Pow(featureNoise * Path.CoefficientNorm(point.Penalty), 2) / outputs)).Penalty;
+    }
+
+    /// <summary>The mean squared error of rows when each alone is left out, and the standard error of that mean, for each penalty.</summary>
+    /// <param name="sample">Some of the rows that were fitted to; <see cref="Dual"/> takes all rows in their place.</param>
+    /// <param name="penalties">α, each above 0.</param>
+    /// <returns>The errors, in the order of the penalties.</returns>
+    public IReadOnlyList<(double Penalty, double Mean, double StandardError)> LeaveOneOut(FeatureBlock sample, IEnumerable<double> penalties)
+    {
+        ArgumentNullException.ThrowIfNull(sample);
+        ArgumentNullException.ThrowIfNull(penalties);
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var (features, labels, weights) = Rows(sample);
+        var total = weights.sum().cpu().item<double>();
+        return
+        [
+            .. Path.LeaveOneOut(penalties, features, labels, weights.Times(1 / TotalWeight)).Select(point =>
+            {
+                // Squares are weighted already.
+                using var squares = point.Squares;
+                using var inner = NewDisposeScope();
+                var mean = squares.sum().cpu().item<double>() / total;
+                var spread = squares.sub(weights.Times(mean));
+                return (point.Penalty, mean, Math.Sqrt(spread.mul(spread).sum().cpu().item<double>()) / total);
+            }),
+        ];
+    }
+
     /// <summary>Releases what was prepared.</summary>
     public void Dispose()
     {
@@ -52,6 +95,9 @@ public abstract class RidgeReadout : IDisposable
         Release();
         GC.SuppressFinalize(this);
     }
+
+    // Features, labels and weights of rows, the first two about their means and times the roots of the weights.
+    private protected abstract (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample);
 
     private protected abstract void Release();
 }
@@ -66,6 +112,13 @@ internal sealed class PrimalRidge(CenteredSums sums) : RidgeReadout(RidgePath.Pr
         return new(coefficients, sums.Intercept(coefficients));
     }
 
+    private protected override (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample)
+    {
+        var weights = sample.Weights?.alias() ?? ones(sample.Features.shape[0], ScalarType.Float64, sample.Features.device);
+        var roots = weights.sqrt().unsqueeze(1);
+        return (sample.Features.sub(sums.FeatureMeans).mul_(roots), sample.Targets.sub(sums.LabelMeans).mul_(roots), weights);
+    }
+
     private protected override void Release() => sums.Dispose();
 }
 
@@ -77,9 +130,19 @@ internal sealed class DualRidge : RidgeReadout
     private readonly Tensor _features;
     private readonly Tensor _share;
     private readonly Tensor _labelMeans;
+    private readonly Tensor _labels;
+    private readonly Tensor _weights;
 
-    private DualRidge(FeatureRows rows, Tensor features, Tensor share, Tensor labelMeans, double weight, RidgePath path)
-        : base(path) => (_rows, _features, _share, _labelMeans, TotalWeight) = (rows, features, share, labelMeans, weight);
+    private DualRidge(FeatureRows rows, Tensor features, Tensor labels, Tensor weights, RidgePath path)
+        : base(path)
+    {
+        (_rows, _features) = (rows, features);
+        TotalWeight = weights.sum().cpu().item<double>();
+        _share = weights.Times(1 / TotalWeight).DetachFromDisposeScope();
+        _labelMeans = labels.t().mv(_share).DetachFromDisposeScope();
+        _labels = labels.sub(_labelMeans).mul_(weights.sqrt().unsqueeze(1)).DetachFromDisposeScope();
+        _weights = weights.alias().DetachFromDisposeScope();
+    }
 
     public static DualRidge Of(FeatureRows rows)
     {
@@ -94,10 +157,7 @@ internal sealed class DualRidge : RidgeReadout
         var kernel = zeros(all.Rows, all.Rows, ScalarType.Float64, rows.Run.Device);
         foreach (var (_, features) in Chunks(rows, x))
             kernel.addmm_(features, features.t(), 1, 1);
-        var share = w.div(w.sum());
-        return new(
-            rows, x.DetachFromDisposeScope(), share.DetachFromDisposeScope(), y.t().mv(share).DetachFromDisposeScope(), w.sum().cpu().item<double>(),
-            RidgePath.Dual(kernel, y, w));
+        return new(rows, x.DetachFromDisposeScope(), y, w, RidgePath.Dual(kernel, y, w));
     }
 
     public override double TotalWeight { get; }
@@ -124,7 +184,11 @@ internal sealed class DualRidge : RidgeReadout
         _features.Dispose();
         _share.Dispose();
         _labelMeans.Dispose();
+        _labels.Dispose();
+        _weights.Dispose();
     }
+
+    private protected override (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample) => (null, _labels.alias(), _weights.alias());
 
     // The features of all rows, a few columns at a time, in double precision.
     private static IEnumerable<(int First, Tensor Features)> Chunks(FeatureRows rows, Tensor x)

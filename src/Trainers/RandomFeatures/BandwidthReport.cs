@@ -9,8 +9,8 @@ namespace MlNetMlp.RandomFeatures;
 /// Root of the mean squared error of the rows trained on, in standard deviations of the labels; for classification, of targets −1 and 1, or 0
 /// and 1 for each class.
 /// </param>
-/// <param name="ValidationError">The same for other rows.</param>
-/// <param name="StandardError">Standard error of the mean squared error of the other rows.</param>
+/// <param name="ValidationError">The same for rows that are left out of the fit, one at a time.</param>
+/// <param name="StandardError">Standard error of the mean squared error of rows left out.</param>
 /// <param name="CoefficientNorm">‖C‖, length of the output weights: large ones multiply rounding errors.</param>
 /// <param name="Rank">Number of units that rounding errors leave independent of each other.</param>
 /// <param name="Saturated">Share of unit outputs within 0.001 of a bound of φ, in [0, 1].</param>
@@ -46,7 +46,7 @@ public sealed record BandwidthReport(IReadOnlyList<BandwidthPoint> Points, doubl
     public bool IsStarved => Widths is [.., var half, var all]
         && half.ValidationError > SmallError && all.ValidationError < (1 - SteepDecrease) * half.ValidationError;
 
-    /// <summary>The point with the least error on rows that were not trained on; null where the table is empty.</summary>
+    /// <summary>The point with the least error of rows left out; null where the table is empty.</summary>
     public BandwidthPoint? Best => Points.MinBy(point => point.ValidationError);
 
     /// <summary>What to do about it, a sentence each; empty where all is well.</summary>

@@ -8,16 +8,13 @@ using static TorchSharp.torch;
 
 namespace MlNetMlp.RandomFeatures;
 
-/// <summary>Tries scales and widths of a random layer on a few thousand rows: ridge regression on some of them, judged by the others.</summary>
+/// <summary>Tries scales and widths of a random layer on a few thousand rows: ridge regression, judged by leaving out one row at a time.</summary>
 internal sealed class BandwidthSweep : IDisposable
 {
     public const int SampleRows = 5000;
 
     /// <summary>Length of the coefficients from which on Single precision in scoring is not enough.</summary>
     public const double GreatestNorm = 1e6;
-
-    /// <summary>Relative error of a number in Single precision.</summary>
-    public const double Rounding = 6e-8;
 
     private const int SearchUnits = 300;
     private const int WidestUnits = 2000;
@@ -26,27 +23,26 @@ internal sealed class BandwidthSweep : IDisposable
 
     private readonly TrainingRun _run;
     private readonly RandomLayer _layer;
-    private readonly Func<RidgePath, double, double> _penalty;
-    private readonly Part _train;
-    private readonly Part _held;
+    private readonly Func<RidgeReadout, FeatureBlock, double> _penalty;
+    private readonly Tensor _features;
+    private readonly Tensor _targets;
+    private readonly Tensor _labels;
+    private readonly Tensor? _weights;
 
     /// <summary>Takes the rows.</summary>
-    /// <param name="data">All rows; those held out judge where there are some, else a quarter of the sample.</param>
     /// <param name="head">The task.</param>
     /// <param name="run">The device.</param>
     /// <param name="sample">Rows drawn at random.</param>
     /// <param name="layer">The layer.</param>
-    /// <param name="penalty">Chooses α, given the solutions and the root of the mean square of the features.</param>
-    public BandwidthSweep(TrainingSet data, TaskHead head, TrainingRun run, RowBlock sample, RandomLayer layer, Func<RidgePath, double, double> penalty)
+    /// <param name="penalty">Chooses α, given the solutions and the rows.</param>
+    public BandwidthSweep(TaskHead head, TrainingRun run, RowBlock sample, RandomLayer layer, Func<RidgeReadout, FeatureBlock, double> penalty)
     {
         (_run, _layer, _penalty) = (run, layer, penalty);
         using var scope = NewDisposeScope();
-        var rows = arange(sample.Rows, ScalarType.Int64);
-        var isHeld = data.Validation is null ? arange(sample.Rows, ScalarType.Int64).fmod(tensor(4L)).eq(tensor(3L)) : zeros(sample.Rows, ScalarType.Bool);
-        if (data.Validation is null && sample.Rows < 4)
-            isHeld = zeros(sample.Rows, ScalarType.Bool);
-        _train = Part.Of(head, run.Device, sample, rows.masked_select(isHeld.logical_not()));
-        _held = data.Validation is { } held ? Part.Of(head, run.Device, held, Spread(held.Rows)) : Part.Of(head, run.Device, sample, rows.masked_select(isHeld));
+        _features = sample.Features.to(run.Device, copy: true).DetachFromDisposeScope();
+        _labels = sample.Labels.to(run.Device, copy: true).DetachFromDisposeScope();
+        _targets = ReadoutTargets.Of(head, _labels).DetachFromDisposeScope();
+        _weights = sample.Weights?.to(run.Device).to(ScalarType.Float64, copy: true).DetachFromDisposeScope();
     }
 
     /// <summary>Searches the grid with few units, and then tries the scale in all widths.</summary>
@@ -73,8 +69,10 @@ internal sealed class BandwidthSweep : IDisposable
 
     public void Dispose()
     {
-        _train.Dispose();
-        _held.Dispose();
+        _features.Dispose();
+        _labels.Dispose();
+        _targets.Dispose();
+        _weights?.Dispose();
     }
 
     private List<BandwidthPoint> Measure(double scale, int[] widths)
@@ -84,40 +82,29 @@ internal sealed class BandwidthSweep : IDisposable
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
         using var map = _layer.Map(scale, _run.Device, widths[^1]);
-        var (h, held) = (map.Map(_train.Features), map.Map(_held.Rows > 0 ? _held.Features : _train.Features));
-        using var all = new LeastSquaresSums(widths[^1], (int)_train.Targets.shape[1], _run.Device);
-        all.Add(h, _train.Targets, _train.Weights);
-        var (saturated, dead, size) = Shape(h);
+        var h = map.Map(_features);
+        using var all = new LeastSquaresSums(widths[^1], (int)_targets.shape[1], _run.Device);
+        all.Add(h, _targets, _weights);
+        var (saturated, dead) = Shape(h);
         foreach (var width in widths)
         {
+            _run.CheckCancelled();
+            using var inner = NewDisposeScope();
             using var some = width == widths[^1] ? null : all.Select([.. Enumerable.Range(0, width)]);
             using var ridge = RidgeReadout.Primal(some ?? all);
-            var path = ridge.Path;
-            var penalty = _penalty(path, size);
-            using var readout = ridge.Solve(penalty);
-            var (mean, error) = SquaredError(readout, held.narrow(1, 0, width), _held.Rows > 0 ? _held : _train);
+            using var rows = new FeatureBlock(h.narrow(1, 0, width), _targets.alias(), _labels.alias(), _weights?.alias());
+            var (path, penalty) = (ridge.Path, _penalty(ridge, rows));
+            var (_, mean, error) = ridge.LeaveOneOut(rows, [penalty]).Single();
             points.Add(new(
-                scale, width, Math.Sqrt(path.ResidualSquares(penalty) / ridge.TotalWeight / _train.Outputs), Math.Sqrt(mean), error, path.CoefficientNorm(penalty),
+                scale, width, Math.Sqrt(path.ResidualSquares(penalty) / ridge.TotalWeight / _targets.shape[1]), Math.Sqrt(mean), error, path.CoefficientNorm(penalty),
                 path.Rank, saturated, dead, path.LargestEigenvalue > 0 ? penalty / path.LargestEigenvalue : 0));
         }
 
         return points;
     }
 
-    // The mean squared error of a value, and the standard error of that mean.
-    private static (double Mean, double Error) SquaredError(LinearReadout readout, Tensor features, Part rows)
-    {
-        using var scope = NewDisposeScope();
-        var difference = readout.Predict(features).sub(rows.Targets);
-        var squares = difference.mul(difference).mean([1L]);
-        var share = rows.Weights is { } w ? w.div(w.sum()) : ones(rows.Rows, ScalarType.Float64, squares.device).Times(1.0 / rows.Rows);
-        var mean = squares.dot(share).cpu().item<double>();
-        var spread = squares.Plus(-mean).mul(share);
-        return (mean, Math.Sqrt(spread.mul(spread).sum().cpu().item<double>()));
-    }
-
-    // Shares of outputs at a bound and of units that never change, and the root of the mean square of all outputs.
-    private (double Saturated, double Dead, double Size) Shape(Tensor h)
+    // Shares of outputs at a bound and of units that never change.
+    private (double Saturated, double Dead) Shape(Tensor h)
     {
         using var scope = NewDisposeScope();
         var far = _layer.Activation switch
@@ -128,40 +115,8 @@ internal sealed class BandwidthSweep : IDisposable
             _ => zeros_like(h, ScalarType.Bool),
         };
         var dead = h.std(0L, unbiased: false).neg().IsAbove(-DeadDeviation);
-        return (Share(far), Share(dead), Math.Sqrt(h.mul(h).mean().cpu().item<float>()));
+        return (Share(far), Share(dead));
 
         static double Share(Tensor flags) => flags.to(ScalarType.Float32).mean().cpu().item<float>();
-    }
-
-    // At most so many rows as the sample has, evenly over all of them.
-    private static Tensor Spread(long rows)
-    {
-        var count = Math.Min(rows, SampleRows);
-        return tensor([.. Enumerable.Range(0, (int)count).Select(i => i * rows / count)]);
-    }
-
-    private sealed record Part(Tensor Features, Tensor Targets, Tensor? Weights) : IDisposable
-    {
-        public long Rows => Features.shape[0];
-
-        public int Outputs => (int)Targets.shape[1];
-
-        public static Part Of(TaskHead head, Device device, RowBlock rows, Tensor indexes)
-        {
-            using var scope = NewDisposeScope();
-            var index = indexes.to(rows.Features.device);
-            var labels = rows.Labels.index_select(0, index).to(device);
-            return new(
-                rows.Features.index_select(0, index).to(device).DetachFromDisposeScope(),
-                ReadoutTargets.Of(head, labels).DetachFromDisposeScope(),
-                rows.Weights?.index_select(0, index).to(device).to(ScalarType.Float64).DetachFromDisposeScope());
-        }
-
-        public void Dispose()
-        {
-            Features.Dispose();
-            Targets.Dispose();
-            Weights?.Dispose();
-        }
     }
 }

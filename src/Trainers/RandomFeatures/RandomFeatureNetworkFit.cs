@@ -18,23 +18,27 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
     private const int CalibrationValues = 4_000_000;
     private const int ConjugateGradientSteps = 300;
 
+    // Relative error of a feature in Single precision.
+    private const double Rounding = 6e-8;
+
     private readonly bool _isClassification = head is BinaryHead or MulticlassHead;
 
     public Network Run()
     {
         using var earlier = EarlierSums(out var layer);
+        using var sample = data.Sample(BandwidthSweep.SampleRows);
         var scale = 1.0;
         if (layer is null)
-            (layer, scale) = DrawLayer();
+            (layer, scale) = DrawLayer(sample);
         using var map = layer.Map(scale, run.Device);
         var rows = new FeatureRows(data, head, run, map);
         var solver = ChooseSolver(earlier);
         var monitor = run.Watch(head, solver == RandomFeatureNetworkSolver.CrossEntropy ? 2 : 1, data.RowCount, patience: 0);
         var solution = solver switch
         {
-            RandomFeatureNetworkSolver.Dual => SolveDual(rows, monitor),
+            RandomFeatureNetworkSolver.Dual => SolveDual(rows, sample, monitor),
             RandomFeatureNetworkSolver.ConjugateGradient => SolveWide(rows, monitor),
-            _ => SolveSums(rows, earlier, monitor, solver == RandomFeatureNetworkSolver.CrossEntropy),
+            _ => SolveSums(rows, sample, earlier, monitor, solver == RandomFeatureNetworkSolver.CrossEntropy),
         };
         using var readout = solution.Readout;
         if (solution.Kept is { } kept)
@@ -54,31 +58,39 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         return network;
     }
 
-    /// <summary>Chooses α by the options, or by cross-validation where they leave it open.</summary>
+    /// <summary>
+    /// Chooses α by the options, and where they leave it open by leaving out rows: one at a time, or on average where none may be held out.
+    /// </summary>
     /// <param name="options">The options.</param>
-    /// <param name="path">The solutions.</param>
-    /// <param name="size">Root of the mean square of the features.</param>
+    /// <param name="ridge">The solutions.</param>
+    /// <param name="rows">Some of the rows.</param>
     /// <returns>α.</returns>
-    internal static double Penalty(RandomFeatureNetwork.Options options, RidgePath path, double size) => options.L2 is { } l2
-        ? options.L2Unit == RandomFeatureNetworkPenaltyUnit.LargestEigenvalue ? l2 * path.LargestEigenvalue : l2
-        : path.Choose(BandwidthSweep.Rounding * size, BandwidthSweep.GreatestNorm / Math.Max(size, 1e-30));
+    internal static double Penalty(RandomFeatureNetwork.Options options, RidgeReadout ridge, FeatureBlock rows)
+    {
+        if (options.L2 is { } l2)
+            return options.L2Unit == RandomFeatureNetworkPenaltyUnit.LargestEigenvalue ? l2 * ridge.Path.LargestEigenvalue : l2;
+        using var scope = NewDisposeScope();
+        var size = Math.Sqrt(rows.Features.mul(rows.Features).mean().cpu().item<float>());
+        return ridge.Choose(options.ValidationFraction > 0 ? rows : null, Rounding * size, BandwidthSweep.GreatestNorm / Math.Max(size, Rounding));
+    }
 
     /// <summary>The scales that are tried.</summary>
     internal static IReadOnlyList<double> Grid(RandomFeatureNetwork.Options options)
     {
         var steps = options.ScaleGridSize;
-        var ratio = options.LargestScale / options.SmallestScale;
-        return [.. Enumerable.Range(0, steps).Select(i => options.SmallestScale * Math.Pow(ratio, steps == 1 ? 0 : (double)i / (steps - 1)))];
+
+        // Powers of two, so that doubled scales are exactly that.
+        var octaves = Math.Log2(options.LargestScale / options.SmallestScale);
+        return [.. Enumerable.Range(0, steps).Select(i => options.SmallestScale * Math.Pow(2, steps == 1 ? 0 : octaves * i / (steps - 1)))];
     }
 
-    private (RandomLayer Layer, double Scale) DrawLayer()
+    private (RandomLayer Layer, double Scale) DrawLayer(RowBlock sample)
     {
-        using var sample = data.Sample(BandwidthSweep.SampleRows);
         var layer = RandomLayer.Draw(options, options.HiddenUnits, data.Statistics, sample.Features, run.Random.Weights);
         var given = options.WeightScale ?? RandomLayer.FixedScale(options);
         if (given is { } scale && !options.Diagnose)
             return (layer, scale);
-        using var sweep = new BandwidthSweep(data, head, run, sample, layer, (path, size) => Penalty(options, path, size));
+        using var sweep = new BandwidthSweep(head, run, sample, layer, (ridge, rows) => Penalty(options, ridge, rows));
         var report = sweep.Run(RandomLayer.FixedScale(options) is { } only ? [only] : Grid(options), given, allWidths: false);
         run.KeepDiagnostics(report);
         run.Log($"The weight scale is {report.Scale:G4}{(given is null ? $", the smallest of {options.ScaleGridSize} whose error is within one standard error of the least" : "")}.");
@@ -99,7 +111,7 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
             : RandomFeatureNetworkSolver.ConjugateGradient;
     }
 
-    private Solution SolveSums(FeatureRows rows, LeastSquaresSums? earlier, TrainingMonitor monitor, bool crossEntropy)
+    private Solution SolveSums(FeatureRows rows, RowBlock sample, LeastSquaresSums? earlier, TrainingMonitor monitor, bool crossEntropy)
     {
         var sums = rows.Sum(monitor.OnRows);
         try
@@ -117,7 +129,8 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
 
             Keep(sums, crossEntropy);
             using var ridge = RidgeReadout.Primal(sums);
-            var penalty = Penalty(options, ridge.Path, FeatureSize(rows));
+            using var some = SelectUnits(rows.MapBlock(sample), kept);
+            var penalty = Penalty(options, ridge, some);
             var loss = ridge.Path.ResidualSquares(penalty) / ridge.TotalWeight / rows.Outputs;
             return crossEntropy ? SolveCrossEntropy(rows, ridge, penalty, loss, monitor) : new(ridge.Solve(penalty), penalty, loss, kept);
         }
@@ -127,7 +140,7 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         }
     }
 
-    private Solution SolveDual(FeatureRows rows, TrainingMonitor monitor)
+    private Solution SolveDual(FeatureRows rows, RowBlock sample, TrainingMonitor monitor)
     {
         if (options.KeepsSums(head.Outputs))
         {
@@ -137,7 +150,8 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
 
         using var ridge = RidgeReadout.Dual(rows);
         monitor.OnRows(data.RowCount);
-        var penalty = Penalty(options, ridge.Path, FeatureSize(rows));
+        using var some = rows.MapBlock(sample);
+        var penalty = Penalty(options, ridge, some);
         return new(ridge.Solve(penalty), penalty, ridge.Path.ResidualSquares(penalty) / ridge.TotalWeight / rows.Outputs, null);
     }
 
@@ -254,16 +268,14 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         return (loss / held.Rows, head.Metric(metric / held.Rows));
     }
 
-    private static double FeatureSize(FeatureRows rows)
+    private FeatureBlock SelectUnits(FeatureBlock rows, IReadOnlyList<int>? kept)
     {
-        foreach (var block in rows.Blocks())
-        {
-            using var part = block;
-            using var scope = NewDisposeScope();
-            return Math.Sqrt(block.Features.mul(block.Features).mean().cpu().item<float>());
-        }
-
-        return 1;
+        if (kept is null)
+            return rows;
+        using var index = tensor([.. kept.Select(unit => (long)unit)], device: run.Device);
+        var part = rows with { Features = rows.Features.index_select(1, index) };
+        rows.Features.Dispose();
+        return part;
     }
 
     private void Keep(LeastSquaresSums sums, bool crossEntropy)

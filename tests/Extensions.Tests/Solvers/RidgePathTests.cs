@@ -61,6 +61,35 @@ public sealed class RidgePathTests
     }
 
     [Theory]
+    [InlineData(30, 6)]
+    [InlineData(12, 40)]
+    public void Leave_one_out_is_what_leaving_one_out_gives(int rows, int features)
+    {
+        using var scope = NewDisposeScope();
+        var (h, y, w) = Problem(rows, features, 2);
+        var (ht, yt) = Centered(h, y, w);
+        using var primal = RidgePath.Primal(Sums(h, y, w));
+        using var dual = RidgePath.Dual(h.mm(h.t()), y, w);
+        double[] penalties = [0.1, 5];
+        var shares = w.div(w.sum());
+        var all = primal.LeaveOneOut(penalties, ht, yt, shares).Zip(dual.LeaveOneOut(penalties, null, yt, shares)).ToArray();
+        Assert.Equal(penalties, all.Select(pair => pair.First.Penalty));
+        for (var i = 0; i < rows; i += 5)
+        {
+            var others = tensor(Enumerable.Range(0, rows).Where(row => row != i).Select(row => (long)row).ToArray());
+            var sums = Sums(h.index_select(0, others), y.index_select(0, others), w.index_select(0, others));
+            foreach (var (penalty, (first, second)) in penalties.Zip(all))
+            {
+                var c = sums.Solve(penalty)!;
+                var error = y[i].sub(h[i].matmul(c)).sub(sums.Intercept(c));
+                var expected = w[i].mul(error.mul(error).mean()).ToDouble();
+                Assert.Equal(expected, first.Squares[i].ToDouble(), 1e-8 * expected);
+                Assert.Equal(expected, second.Squares[i].ToDouble(), 1e-8 * expected);
+            }
+        }
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public void Without_a_penalty_it_interpolates_and_with_a_great_one_it_is_constant(bool isDual)

@@ -47,6 +47,14 @@ public sealed class ReadoutTests
             Assert.True(MaxDifference(readout.Predict(h), h.mm(c).Plus(ym.sub(c.t().mv(hm)))) < 1e-8);
         }
 
+        // Both know the same errors of rows left out, and choose the same.
+        using var sample = problem.Rows.Blocks().Single();
+        var (fromSums, fromRows) = (primal.LeaveOneOut(sample, [penalty]).Single(), dual.LeaveOneOut(sample, [penalty]).Single());
+        Assert.Equal(fromSums.Mean, fromRows.Mean, 1e-8 * fromSums.Mean);
+        Assert.Equal(fromSums.StandardError, fromRows.StandardError, 1e-8 * fromSums.Mean);
+        Assert.InRange(fromSums.StandardError, 1e-6 * fromSums.Mean, fromSums.Mean);
+        Assert.Equal(primal.Choose(sample), dual.Choose(sample), 1e-6 * primal.Path.LargestEigenvalue);
+
         using var centered = sums.Center();
         Assert.True(MaxDifference(centered.Solve(penalty)!, c) < 1e-8);
         Assert.Null(new CenteredSums(zeros_like(centered.Gram), centered.Moments, centered.FeatureMeans, centered.LabelMeans, [1], 1, 1).Solve(0));
