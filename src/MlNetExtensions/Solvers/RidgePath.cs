@@ -170,16 +170,7 @@ public sealed class RidgePath : IDisposable
         using var rotated = (features?.mm(_vectors) ?? _vectors.alias()).DetachFromDisposeScope();
         using var squares = rotated.mul(rotated).DetachFromDisposeScope();
         foreach (var penalty in penalties)
-        {
-            using var scope = NewDisposeScope();
-
-            // H̃(H̃ᵀH̃ + α)⁻¹H̃ᵀ is QΛ(Λ + α)⁻¹Qᵀ for the rows, and its product with Ỹ the fitted labels.
-            var factors = tensor([.. _values.Select(value => Inverse(value, penalty) * (IsDual ? value : 1))], [_values.Length, 1], device: _vectors.device);
-            var leverage = squares.mm(factors).squeeze(1).Plus(shares);
-            var left = nn.functional.relu(leverage.neg().Plus(1 - LeastFreedom)).Plus(LeastFreedom);
-            var errors = labels.sub(rotated.mm(_projections.mul(factors))).div(left.unsqueeze(1));
-            yield return (penalty, errors.mul(errors).mean([1L]).MoveToOuterDisposeScope());
-        }
+            yield return (penalty, SquaredErrors(penalty, rotated, squares, labels, shares));
     }
 
     /// <summary>Chooses the penalty of <see cref="Penalties"/> with the least <see cref="CrossValidation"/>.</summary>
@@ -208,6 +199,18 @@ public sealed class RidgePath : IDisposable
         _vectors.Dispose();
         _projections.Dispose();
         _weights?.Dispose();
+    }
+
+    private Tensor SquaredErrors(double penalty, Tensor rotated, Tensor squares, Tensor labels, Tensor shares)
+    {
+        using var scope = NewDisposeScope();
+
+        // H̃(H̃ᵀH̃ + α)⁻¹H̃ᵀ is QΛ(Λ + α)⁻¹Qᵀ for the rows, and its product with Ỹ the fitted labels.
+        var factors = tensor([.. _values.Select(value => Inverse(value, penalty) * (IsDual ? value : 1))], [_values.Length, 1], device: _vectors.device);
+        var leverage = squares.mm(factors).squeeze(1).Plus(shares);
+        var left = nn.functional.relu(leverage.neg().Plus(1 - LeastFreedom)).Plus(LeastFreedom);
+        var errors = labels.sub(rotated.mm(_projections.mul(factors))).div(left.unsqueeze(1));
+        return errors.mul(errors).mean([1L]).MoveToOuterDisposeScope();
     }
 
     private static double Inverse(double value, double penalty) => value + penalty > 0 ? 1 / (value + penalty) : 0;

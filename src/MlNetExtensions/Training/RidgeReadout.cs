@@ -197,8 +197,9 @@ internal sealed class DualRidge : RidgeReadout
         for (var first = 0; first < rows.Features; first += most)
         {
             rows.Run.CheckCancelled();
-            using var scope = NewDisposeScope();
-            yield return (first, rows.Map.Map(x, first, Math.Min(most, rows.Features - first)).to(ScalarType.Float64));
+            using var part = rows.Map.Map(x, first, Math.Min(most, rows.Features - first)).DetachFromDisposeScope();
+            using var doubles = part.to(ScalarType.Float64).DetachFromDisposeScope();
+            yield return (first, doubles);
         }
     }
 }

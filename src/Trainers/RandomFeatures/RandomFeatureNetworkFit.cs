@@ -122,9 +122,9 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
             if (options.L1 > 0)
             {
                 kept = SparseUnits(sums);
-                var some = sums.Select(kept);
-                sums.Dispose();
-                sums = some;
+                var all = sums;
+                sums = all.Select(kept);
+                all.Dispose();
             }
 
             Keep(sums, crossEntropy);

@@ -52,7 +52,7 @@ public sealed class RandomFeatureMapTests
         var options = new RandomFeatureMap.Options { Units = 200, WeightDistribution = law, Seed = 1, Activation = RandomActivation.Tanh };
         var model = _ml.Transforms.RandomFeatureMap("Random", options)
             .Append(_ml.Regression.Trainers.Sdca("Label", "Random", maximumNumberOfIterations: 200)).Fit(View(rows));
-        Assert.True(_ml.Regression.Evaluate(model.Transform(View(test))).RSquared > 0.9);
+        Assert.True(_ml.Regression.Evaluate(model.Transform(View(test))).RSquared > 0.7);
 
         using var stream = new MemoryStream();
         _ml.Model.Save(model, View(rows).Schema, stream);
