@@ -12,6 +12,8 @@ var benchmarks = new Dictionary<string, Action>
     ["memory"] = Memory.Run,
     ["streaming"] = Streaming.Run,
     ["boosting"] = Boosting.Run,
+    ["forms"] = Forms.Run,
+    ["peers"] = FormsAndPeers.Run,
 };
 if (args.Length == 0 || args.Any(name => !benchmarks.ContainsKey(name)))
 {

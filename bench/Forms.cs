@@ -1,0 +1,211 @@
+using System.Diagnostics;
+using System.Globalization;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using MlNetMlp.RandomFeatures;
+using MlNetMlp.Runtime;
+using MlNetMlp.Solvers;
+using MlNetMlp.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Bench;
+
+/// <summary>
+/// Closed forms: sums of products against a bare libtorch product of the same shape and type; fits of rows that are made when they are read, at
+/// 1, 2, 5 and 10 million of them (or as many millions as the environment variable FORMS_ROWS says, such as 0.1,0.2), with the peak of resident
+/// memory; what reading costs beside; and the paper's table.
+/// </summary>
+internal static class Forms
+{
+    private const int Units = 1000;
+
+    private static readonly double[] Scales = [1, 10, 50, 200];
+    private static readonly int[] Widths = [10, 50, 200, 1000];
+
+    public static void Run()
+    {
+        Products();
+        Table();
+        Reading();
+        Rows();
+    }
+
+    /// <summary>Sums of one million-row pass against products of the same rows that are there already.</summary>
+    private static void Products()
+    {
+        const int blocks = 16;
+        const int rows = 2048;
+        foreach (var units in new[] { 200, 500, Units, 2000 })
+        {
+            using var scope = NewDisposeScope();
+            using var generator = new Generator(1);
+            var x = empty(rows, Generated.Width).normal_(0, 1, generator);
+            using var map = new DenseFeatureMap(empty(units, Generated.Width).normal_(0, 0.3, generator), empty(units).normal_(0, 1, generator), Scoring.Activation.Tanh);
+            var (h, y) = (map.Map(x), empty(rows, 1).normal_(0, 1, generator));
+            var doubles = h.to(ScalarType.Float64);
+            using var sums = new LeastSquaresSums(units, 1);
+            var repeats = Math.Max(1, 1000 / units);
+            var seconds = Clock.Medians(
+                5,
+                () => Repeat(() => { using var product = doubles.t().mm(doubles); }),
+                () => Repeat(() => sums.Add(h, y)),
+                () => Repeat(() =>
+                {
+                    using var mapped = map.Map(x);
+                    sums.Add(mapped, y);
+                }));
+            var rate = 2.0 * blocks * repeats * rows * units * units / seconds[0] / 1e9;
+            Console.WriteLine($"forms: {rows} x {units} in Float64: a bare product {rate:F0} GFLOP/s; sums (from Float32, with labels) at {seconds[0] / seconds[1]:P0} of its rate,"
+                + $" with the map of {Generated.Width} features before them at {seconds[0] / seconds[2]:P0}");
+
+            void Repeat(Action action)
+            {
+                for (var i = 0; i < blocks * repeats; i++)
+                    action();
+            }
+        }
+    }
+
+    /// <summary>The table of the paper's claim: RMSE by scale and width, on sin 20πx and other functions of one number.</summary>
+    private static void Table()
+    {
+        var ml = new MLContext(1);
+        (string Name, Func<double, double> Target, RandomActivation Activation)[] targets =
+        [
+            ("sin 2πx, Gaussian", x => Math.Sin(2 * Math.PI * x), RandomActivation.Gaussian),
+            ("sin 20πx, Gaussian", x => Math.Sin(20 * Math.PI * x), RandomActivation.Gaussian),
+            ("sin 20πx, tanh", x => Math.Sin(20 * Math.PI * x), RandomActivation.Tanh),
+            ("sin 20πx, ReLU", x => Math.Sin(20 * Math.PI * x), RandomActivation.Relu),
+            ("sin 2π/x, tanh", x => x == 0 ? 0 : Math.Sin(2 * Math.PI / x), RandomActivation.Tanh),
+            ("step, tanh", x => x > 0 ? 1 : 0, RandomActivation.Tanh),
+        ];
+        Console.WriteLine("forms: RMSE of 1,001 points after 400, 10/50/200/1000 units, at scales 1, 10, 50 and 200");
+        foreach (var (name, target, activation) in targets)
+        {
+            var (train, test) = (Points(ml, 400, target), Points(ml, 1001, target));
+            var cells = Scales.Select(scale => string.Join('/', Widths.Select(units =>
+            {
+                var trainer = ml.Regression.Trainers.RandomFeatureNetwork(new RandomFeatureNetwork.Options
+                {
+                    HiddenUnits = units, Activation = activation, WeightScale = scale, BiasScale = scale, StandardizeInputs = false, L2 = 1e-12,
+                    ValidationFraction = 0, Diagnose = false, Seed = 1,
+                });
+                return ml.Regression.Evaluate(trainer.Fit(train).Transform(test)).RootMeanSquaredError.ToString("F3", CultureInfo.InvariantCulture);
+            })));
+            Console.WriteLine($"forms: {name,-20}{string.Concat(cells.Select(cell => $"{cell,26}"))}");
+        }
+    }
+
+    /// <summary>What a pass over streamed rows costs: reading alone, the sums alone, one after the other, and reading one block ahead.</summary>
+    private static void Reading()
+    {
+        const int count = 200_000;
+        var folder = Directory.CreateTempSubdirectory("forms").FullName;
+        try
+        {
+            var ml = new MLContext(1);
+            var path = Path.Combine(folder, "rows.csv");
+            using (var stream = File.Create(path))
+                ml.Data.SaveAsText(ml.Data.LoadFromEnumerable(Lazy(count)), stream, separatorChar: ',', headerRow: false, schema: false);
+            TextLoader.Column[] columns = [new("Features", DataKind.Single, 0, Generated.Width - 1), new("Label", DataKind.Single, Generated.Width)];
+            foreach (var (name, view) in new[] { ("objects", ml.Data.LoadFromEnumerable(Lazy(count))), ("csv", ml.Data.LoadFromTextFile(path, columns, separatorChar: ',')) })
+            {
+                foreach (var units in new[] { 100, Units })
+                {
+                    using var scope = NewDisposeScope();
+                    var settings = new LoadSettings(TaskKind.Regression, new("Features", "Label", null, null), [], null, 0, 1_000_000, false, 1);
+                    var (set, head) = new TrainingSetLoader(settings, _ => { }, () => { }).Load(view, null, null);
+                    using var data = set;
+                    using var run = new TrainingRun(CPU, 1, new TrainingObserver(_ => { }, null, () => { }, false, default), null);
+                    using var map = new DenseFeatureMap(rand(units, Generated.Width), rand(units), Scoring.Activation.Tanh);
+                    var rows = new FeatureRows(data, head, run, map);
+                    var times = Clock.Medians(1, () => Drain(data.Blocks(2048)), () => Sum(data.Blocks(2048)), () => rows.Sum().Dispose());
+                    Console.WriteLine($"forms: {count} rows of {name}, {units} units: reading alone {times[0]:F2} s, reading and then summing each block {times[1]:F2} s,"
+                        + $" reading one block ahead {times[2]:F2} s");
+
+                    void Drain(IEnumerable<RowBlock> blocks)
+                    {
+                        foreach (var block in blocks)
+                            block.Dispose();
+                    }
+
+                    void Sum(IEnumerable<RowBlock> blocks)
+                    {
+                        using var sums = new LeastSquaresSums(units, 1);
+                        foreach (var block in blocks)
+                        {
+                            using var taken = block;
+                            using var mapped = rows.MapBlock(block);
+                            sums.Add(mapped.Features, mapped.Targets);
+                        }
+                    }
+                }
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static void Rows()
+    {
+        var ml = new MLContext(1);
+        var millions = (Environment.GetEnvironmentVariable("FORMS_ROWS") ?? "1,2,5,10").Split(',').Select(word => double.Parse(word, CultureInfo.InvariantCulture));
+        var test = ml.Data.LoadFromEnumerable(Generated.Rows(5000, seed: 2));
+        foreach (var million in millions)
+        {
+            var count = (int)(million * 1e6);
+            GC.Collect();
+            var peak = 0L;
+            using var stop = new CancellationTokenSource();
+            var watch = new Thread(() =>
+            {
+                for (; !stop.IsCancellationRequested; Thread.Sleep(5))
+                    peak = Math.Max(peak, Resident());
+            });
+            watch.Start();
+            var clock = Stopwatch.StartNew();
+            var model = ml.Regression.Trainers.RandomFeatureNetwork(new RandomFeatureNetwork.Options { HiddenUnits = Units, MemoryBudget = 50_000_000, Seed = 1 })
+                .Fit(ml.Data.LoadFromEnumerable(Lazy(count)));
+            var seconds = clock.Elapsed.TotalSeconds;
+            stop.Cancel();
+            watch.Join();
+            Console.WriteLine($"forms: {count} rows of {Generated.Width}, {Units} units: {seconds:F1} s, {seconds / million:F1} s a million, at most {peak >> 20} MiB resident,"
+                + $" R² {ml.Regression.Evaluate(model.Transform(test)).RSquared:F4}");
+        }
+    }
+
+    private static IDataView Points(MLContext ml, int count, Func<double, double> target) => ml.Data.LoadFromEnumerable(Enumerable.Range(0, count).Select(i =>
+    {
+        var x = (float)(-1 + (2.0 * i / (count - 1)));
+        return new Point { Features = [x], Label = (float)target(x) };
+    }).ToArray());
+
+    // One object for all rows: ML.NET copies out of it.
+    private static IEnumerable<Generated.Row> Lazy(int count)
+    {
+        var random = new Random(1);
+        var row = new Generated.Row();
+        for (var i = 0; i < count; i++)
+        {
+            for (var j = 0; j < Generated.Width; j++)
+                row.Features[j] = (float)((random.NextDouble() * 2) - 1);
+            row.Label = row.Features[0] + (row.Features[1] * row.Features[2]);
+            yield return row;
+        }
+    }
+
+    private static long Resident() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;
+
+    private sealed class Point
+    {
+        [VectorType(1)]
+        public float[] Features { get; set; } = [];
+
+        public float Label { get; set; }
+    }
+}
