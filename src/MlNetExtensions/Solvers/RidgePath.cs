@@ -46,6 +46,9 @@ public sealed class RidgePath : IDisposable
     /// <summary>Whether the rows and not the features were decomposed.</summary>
     public bool IsDual { get; }
 
+    /// <summary>Number of eigenvalues.</summary>
+    public int Size => _values.Length;
+
     /// <summary>The largest eigenvalue of H̃ᵀH̃, and of H̃H̃ᵀ: what penalties are large or small against.</summary>
     public double LargestEigenvalue => _values[^1];
 
@@ -157,20 +160,33 @@ public sealed class RidgePath : IDisposable
     /// </summary>
     /// <param name="penalties">α, each above 0.</param>
     /// <param name="features">
-    /// H̃, Float64 [rows, M], of any of the rows, each times the root of its weight; null for <see cref="Dual"/>, where all rows are meant.
+    /// H̃, Float64 [rows, M], of some of the rows, each times the root of its weight; null for <see cref="Dual"/>, which has them.
     /// </param>
-    /// <param name="labels">Ỹ of the same rows, Float64 [rows, K].</param>
+    /// <param name="first">For <see cref="Dual"/>, which row the first one is.</param>
+    /// <param name="labels">Ỹ of the rows, Float64 [rows, K].</param>
     /// <param name="shares">Their weights divided by that of all rows, Float64 [rows].</param>
-    /// <returns>For each penalty the mean over outputs of the squared errors of the rows, times their weights; the caller owns the tensors.</returns>
-    public IEnumerable<(double Penalty, Tensor Squares)> LeaveOneOut(IEnumerable<double> penalties, Tensor? features, Tensor labels, Tensor shares)
+    /// <returns>For each row and penalty the mean over outputs of the squared error, times the row's weight: [rows, penalties]. The caller owns it.</returns>
+    public Tensor LeaveOneOut(IReadOnlyList<double> penalties, Tensor? features, long first, Tensor labels, Tensor shares)
     {
         ArgumentNullException.ThrowIfNull(penalties);
         ArgumentNullException.ThrowIfNull(labels);
         ArgumentNullException.ThrowIfNull(shares);
-        using var rotated = (features?.mm(_vectors) ?? _vectors.alias()).DetachFromDisposeScope();
-        using var squares = rotated.mul(rotated).DetachFromDisposeScope();
-        foreach (var penalty in penalties)
-            yield return (penalty, SquaredErrors(penalty, rotated, squares, labels, shares));
+        using var scope = NewDisposeScope();
+        var (size, count, outputs) = (_values.Length, penalties.Count, labels.shape[1]);
+
+        // H̃(H̃ᵀH̃ + α)⁻¹H̃ᵀ is QΛ(Λ + α)⁻¹Qᵀ for the rows, and its product with Ỹ the fitted labels.
+        var rotated = features?.mm(_vectors) ?? _vectors.narrow(0, first, labels.shape[0]);
+        var factors = tensor(
+            [.. _values.SelectMany(value => penalties.Select(penalty => Inverse(value, penalty) * (IsDual ? value : 1)))], [size, count], device: _vectors.device);
+        var solutions = factors.unsqueeze(2).mul(_projections.unsqueeze(1)).view(size, count * outputs);
+        var errors = rotated.mm(solutions).view(-1, count, outputs).sub_(labels.unsqueeze(1));
+        var left = rotated.mul(rotated).mm(factors).neg_();
+        left.AddScaled(shares.unsqueeze(1), -1);
+        left.Shift(1 - LeastFreedom);
+        left.relu_();
+        left.Shift(LeastFreedom);
+        errors.div_(left.unsqueeze(2));
+        return errors.mul_(errors).mean([2L]).MoveToOuterDisposeScope();
     }
 
     /// <summary>Chooses the penalty of <see cref="Penalties"/> with the least <see cref="CrossValidation"/>.</summary>
@@ -199,18 +215,6 @@ public sealed class RidgePath : IDisposable
         _vectors.Dispose();
         _projections.Dispose();
         _weights?.Dispose();
-    }
-
-    private Tensor SquaredErrors(double penalty, Tensor rotated, Tensor squares, Tensor labels, Tensor shares)
-    {
-        using var scope = NewDisposeScope();
-
-        // H̃(H̃ᵀH̃ + α)⁻¹H̃ᵀ is QΛ(Λ + α)⁻¹Qᵀ for the rows, and its product with Ỹ the fitted labels.
-        var factors = tensor([.. _values.Select(value => Inverse(value, penalty) * (IsDual ? value : 1))], [_values.Length, 1], device: _vectors.device);
-        var leverage = squares.mm(factors).squeeze(1).Plus(shares);
-        var left = nn.functional.relu(leverage.neg().Plus(1 - LeastFreedom)).Plus(LeastFreedom);
-        var errors = labels.sub(rotated.mm(_projections.mul(factors))).div(left.unsqueeze(1));
-        return errors.mul(errors).mean([1L]).MoveToOuterDisposeScope();
     }
 
     private static double Inverse(double value, double penalty) => value + penalty > 0 ? 1 / (value + penalty) : 0;

@@ -33,20 +33,25 @@ public sealed class CrossEntropyReadout : IDisposable
         if (rows.Bytes > memoryBudget)
             return;
         _kept = [];
+        var doubles = 2 * rows.Bytes <= memoryBudget;
         foreach (var block in rows.Blocks())
         {
-            block.Features.DetachFromDisposeScope();
-            block.Targets.DetachFromDisposeScope();
-            block.Labels.DetachFromDisposeScope();
-            block.Weights?.DetachFromDisposeScope();
-            _kept.Add(block);
+            // Where there is room they are kept as what products need.
+            var kept = doubles ? block with { Features = block.Features.to(ScalarType.Float64) } : block;
+            if (doubles)
+                block.Features.Dispose();
+            kept.Features.DetachFromDisposeScope();
+            kept.Targets.DetachFromDisposeScope();
+            kept.Labels.DetachFromDisposeScope();
+            kept.Weights?.DetachFromDisposeScope();
+            _kept.Add(kept);
         }
     }
 
     /// <summary>Minimises for one penalty.</summary>
     /// <param name="penalty">α, above 0.</param>
     /// <param name="start">Where to start; null for the ridge regression of the same penalty times 4.</param>
-    /// <param name="settings">Tolerances and limits; null for 200 steps, a relative decrease of 1e-9 and gradients of 1e-6.</param>
+    /// <param name="settings">Tolerances and limits; null for 100 steps, a relative decrease of 1e-7 and gradients of 1e-6.</param>
     /// <param name="report">Called after every step with its number and the mean loss with the penalty; null for nobody.</param>
     /// <returns>The readout, which the caller owns, and how the minimisation ended, with the mean loss with the penalty as its value.</returns>
     public (LinearReadout Readout, LbfgsResult Result) Solve(
@@ -70,7 +75,7 @@ public sealed class CrossEntropyReadout : IDisposable
         var (inner, intercept) = (z.narrow(0, 0, m * k).view(m, k), z.narrow(0, m * k, k));
         inner.copy_(whitening.Invert(first.Coefficients).Times(1 / root));
         intercept.copy_(first.Intercept.Times(0.5));
-        settings ??= new LbfgsSettings { MaxIterations = 200, GradientTolerance = 1e-6 };
+        settings ??= new LbfgsSettings { MaxIterations = 100, RelativeTolerance = 1e-7, GradientTolerance = 1e-6 };
         var result = LbfgsMinimizer.Minimize(z, Evaluate, settings, progress =>
         {
             report?.Invoke(progress.Iteration, progress.Value);

@@ -11,6 +11,8 @@ namespace MlNetMlp.Training;
 /// </summary>
 public abstract class RidgeReadout : IDisposable
 {
+    private const int ChunkElements = 1 << 19;
+
     private protected RidgeReadout(RidgePath path) => Path = path;
 
     /// <summary>Residuals, degrees of freedom and cross-validation for every penalty.</summary>
@@ -45,21 +47,18 @@ public abstract class RidgeReadout : IDisposable
     /// <returns>The readout; the caller owns it.</returns>
     public abstract LinearReadout Solve(double penalty);
 
-    /// <summary>
-    /// Chooses the penalty: by leave-one-out cross-validation on some of the rows where they are given, else by generalised cross-validation of
-    /// all of them.
-    /// </summary>
-    /// <param name="sample">Some of the rows that were fitted to, drawn at random; null for generalised cross-validation.</param>
+    /// <summary>Chooses the penalty with the least error of rows when each alone is left out.</summary>
+    /// <param name="sample">Some of the rows that were fitted to, drawn at random; <see cref="Dual"/> takes all rows in their place.</param>
     /// <param name="featureNoise">Deviation of the error that each feature of a new row is computed with: it adds (featureNoise·‖C‖)² to the squared error.</param>
     /// <param name="greatestNorm">Penalties with a greater ‖C‖ are refused, unless all have.</param>
-    /// <returns>α.</returns>
-    public double Choose(FeatureBlock? sample, double featureNoise = 0, double greatestNorm = double.PositiveInfinity)
+    /// <returns>α, the mean squared error of rows left out, and the standard error of that mean.</returns>
+    public (double Penalty, double Mean, double StandardError) LeastError(
+        FeatureBlock sample, double featureNoise = 0, double greatestNorm = double.PositiveInfinity)
     {
-        if (sample is null || Path.LargestEigenvalue == 0)
-            return Path.Choose(featureNoise, greatestNorm);
+        ArgumentNullException.ThrowIfNull(sample);
         var outputs = sample.Targets.shape[1];
-        return LeaveOneOut(sample, Path.Allowed(greatestNorm))
-            .MinBy(point => point.Mean + (Math.Pow(featureNoise * Path.CoefficientNorm(point.Penalty), 2) / outputs)).Penalty;
+        return LeaveOneOut(sample, Path.LargestEigenvalue == 0 ? [1.0] : Path.Allowed(greatestNorm))
+            .MinBy(point => point.Mean + (Math.Pow(featureNoise * Path.CoefficientNorm(point.Penalty), 2) / outputs));
     }
 
     /// <summary>The mean squared error of rows when each alone is left out, and the standard error of that mean, for each penalty.</summary>
@@ -72,20 +71,42 @@ public abstract class RidgeReadout : IDisposable
         ArgumentNullException.ThrowIfNull(penalties);
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
-        var (features, labels, weights) = Rows(sample);
-        var total = weights.sum().cpu().item<double>();
+        var candidates = penalties.ToArray();
+        var (sum, squares, products) = (new double[candidates.Length], new double[candidates.Length], new double[candidates.Length]);
+        var (weight, weightSquares) = (0.0, 0.0);
+
+        // A few rows at a time: fresh memory for large tensors costs more than what is done with it.
+        var count = CountRows(sample);
+        var most = (int)Math.Clamp(ChunkElements / (Path.Size + (candidates.Length * sample.Targets.shape[1])), 64, count);
+        for (long first = 0; first < count; first += most)
+        {
+            using var inner = NewDisposeScope();
+            var (features, labels, weights) = Rows(sample, first, Math.Min(most, count - first));
+            var errors = Path.LeaveOneOut(candidates, features, first, labels, weights.Times(1 / TotalWeight));
+            Add(sum, errors.sum(0L));
+            Add(squares, errors.mul(errors).sum(0L));
+            Add(products, weights.unsqueeze(0).mm(errors).squeeze(0));
+            weight += weights.sum().cpu().item<double>();
+            weightSquares += weights.dot(weights).cpu().item<double>();
+        }
+
         return
         [
-            .. Path.LeaveOneOut(penalties, features, labels, weights.Times(1 / TotalWeight)).Select(point =>
+            .. candidates.Select((penalty, i) =>
             {
-                // Squares are weighted already.
-                using var squares = point.Squares;
-                using var inner = NewDisposeScope();
-                var mean = squares.sum().cpu().item<double>() / total;
-                var spread = squares.sub(weights.Times(mean));
-                return (point.Penalty, mean, Math.Sqrt(spread.mul(spread).sum().cpu().item<double>()) / total);
+                // Errors are weighted already: Σ (wᵢ·eᵢ² − wᵢ·mean)².
+                var mean = sum[i] / weight;
+                var spread = squares[i] - (2 * mean * products[i]) + (mean * mean * weightSquares);
+                return (penalty, mean, Math.Sqrt(Math.Max(0, spread)) / weight);
             }),
         ];
+
+        static void Add(double[] target, Tensor values)
+        {
+            var added = values.cpu().data<double>().ToArray();
+            for (var i = 0; i < target.Length; i++)
+                target[i] += added[i];
+        }
     }
 
     /// <summary>Releases what was prepared.</summary>
@@ -96,8 +117,10 @@ public abstract class RidgeReadout : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    private protected abstract long CountRows(FeatureBlock sample);
+
     // Features, labels and weights of rows, the first two about their means and times the roots of the weights.
-    private protected abstract (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample);
+    private protected abstract (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample, long first, long count);
 
     private protected abstract void Release();
 }
@@ -112,11 +135,15 @@ internal sealed class PrimalRidge(CenteredSums sums) : RidgeReadout(RidgePath.Pr
         return new(coefficients, sums.Intercept(coefficients));
     }
 
-    private protected override (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample)
+    private protected override long CountRows(FeatureBlock sample) => sample.Features.shape[0];
+
+    private protected override (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample, long first, long count)
     {
-        var weights = sample.Weights?.alias() ?? ones(sample.Features.shape[0], ScalarType.Float64, sample.Features.device);
+        var weights = sample.Weights?.narrow(0, first, count) ?? ones(count, ScalarType.Float64, sample.Features.device);
         var roots = weights.sqrt().unsqueeze(1);
-        return (sample.Features.sub(sums.FeatureMeans).mul_(roots), sample.Targets.sub(sums.LabelMeans).mul_(roots), weights);
+        return (Centered(sample.Features, sums.FeatureMeans), Centered(sample.Targets, sums.LabelMeans), weights);
+
+        Tensor Centered(Tensor values, Tensor means) => values.narrow(0, first, count).to(ScalarType.Float64, copy: true).sub_(means).mul_(roots);
     }
 
     private protected override void Release() => sums.Dispose();
@@ -188,7 +215,10 @@ internal sealed class DualRidge : RidgeReadout
         _weights.Dispose();
     }
 
-    private protected override (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample) => (null, _labels.alias(), _weights.alias());
+    private protected override long CountRows(FeatureBlock sample) => _weights.shape[0];
+
+    private protected override (Tensor? Features, Tensor Labels, Tensor Weights) Rows(FeatureBlock sample, long first, long count) =>
+        (null, _labels.narrow(0, first, count), _weights.narrow(0, first, count));
 
     // The features of all rows, a few columns at a time, in double precision.
     private static IEnumerable<(int First, Tensor Features)> Chunks(FeatureRows rows, Tensor x)

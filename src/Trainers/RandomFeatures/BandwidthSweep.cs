@@ -23,7 +23,7 @@ internal sealed class BandwidthSweep : IDisposable
 
     private readonly TrainingRun _run;
     private readonly RandomLayer _layer;
-    private readonly Func<RidgeReadout, FeatureBlock, double> _penalty;
+    private readonly Func<RidgeReadout, FeatureBlock, (double Penalty, double? Error, double? StandardError)> _choose;
     private readonly Tensor _features;
     private readonly Tensor _targets;
     private readonly Tensor _labels;
@@ -34,10 +34,12 @@ internal sealed class BandwidthSweep : IDisposable
     /// <param name="run">The device.</param>
     /// <param name="sample">Rows drawn at random.</param>
     /// <param name="layer">The layer.</param>
-    /// <param name="penalty">Chooses α, given the solutions and the rows.</param>
-    public BandwidthSweep(TaskHead head, TrainingRun run, RowBlock sample, RandomLayer layer, Func<RidgeReadout, FeatureBlock, double> penalty)
+    /// <param name="choose">Chooses α, given the solutions and the rows, and tells the mean squared error of rows left out where it knows it.</param>
+    public BandwidthSweep(
+        TaskHead head, TrainingRun run, RowBlock sample, RandomLayer layer,
+        Func<RidgeReadout, FeatureBlock, (double Penalty, double? Error, double? StandardError)> choose)
     {
-        (_run, _layer, _penalty) = (run, layer, penalty);
+        (_run, _layer, _choose) = (run, layer, choose);
         using var scope = NewDisposeScope();
         _features = sample.Features.to(run.Device, copy: true).DetachFromDisposeScope();
         _labels = sample.Labels.to(run.Device, copy: true).DetachFromDisposeScope();
@@ -93,8 +95,8 @@ internal sealed class BandwidthSweep : IDisposable
             using var some = width == widths[^1] ? null : all.Select([.. Enumerable.Range(0, width)]);
             using var ridge = RidgeReadout.Primal(some ?? all);
             using var rows = new FeatureBlock(h.narrow(1, 0, width), _targets.alias(), _labels.alias(), _weights?.alias());
-            var (path, penalty) = (ridge.Path, _penalty(ridge, rows));
-            var (_, mean, error) = ridge.LeaveOneOut(rows, [penalty]).Single();
+            var (path, (penalty, known, spread)) = (ridge.Path, _choose(ridge, rows));
+            var (mean, error) = known is { } m && spread is { } e ? (m, e) : ridge.LeaveOneOut(rows, [penalty]).Select(point => (point.Mean, point.StandardError)).Single();
             points.Add(new(
                 scale, width, Math.Sqrt(path.ResidualSquares(penalty) / ridge.TotalWeight / _targets.shape[1]), Math.Sqrt(mean), error, path.CoefficientNorm(penalty),
                 path.Rank, saturated, dead, path.LargestEigenvalue > 0 ? penalty / path.LargestEigenvalue : 0));

@@ -64,14 +64,15 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
     /// <param name="options">The options.</param>
     /// <param name="ridge">The solutions.</param>
     /// <param name="rows">Some of the rows.</param>
-    /// <returns>α.</returns>
-    internal static double Penalty(RandomFeatureNetwork.Options options, RidgeReadout ridge, FeatureBlock rows)
+    /// <returns>α, and the error of rows left out where it was looked at.</returns>
+    internal static (double Penalty, double? Error, double? StandardError) Choose(RandomFeatureNetwork.Options options, RidgeReadout ridge, FeatureBlock rows)
     {
         if (options.L2 is { } l2)
-            return options.L2Unit == RandomFeatureNetworkPenaltyUnit.LargestEigenvalue ? l2 * ridge.Path.LargestEigenvalue : l2;
+            return (options.L2Unit == RandomFeatureNetworkPenaltyUnit.LargestEigenvalue ? l2 * ridge.Path.LargestEigenvalue : l2, null, null);
         using var scope = NewDisposeScope();
         var size = Math.Sqrt(rows.Features.mul(rows.Features).mean().cpu().item<float>());
-        return ridge.Choose(options.ValidationFraction > 0 ? rows : null, Rounding * size, BandwidthSweep.GreatestNorm / Math.Max(size, Rounding));
+        var (noise, greatest) = (Rounding * size, BandwidthSweep.GreatestNorm / Math.Max(size, Rounding));
+        return options.ValidationFraction > 0 ? ridge.LeastError(rows, noise, greatest) : (ridge.Path.Choose(noise, greatest), null, null);
     }
 
     /// <summary>The scales that are tried.</summary>
@@ -90,7 +91,7 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         var given = options.WeightScale ?? RandomLayer.FixedScale(options);
         if (given is { } scale && !options.Diagnose)
             return (layer, scale);
-        using var sweep = new BandwidthSweep(head, run, sample, layer, (ridge, rows) => Penalty(options, ridge, rows));
+        using var sweep = new BandwidthSweep(head, run, sample, layer, (ridge, rows) => Choose(options, ridge, rows));
         var report = sweep.Run(RandomLayer.FixedScale(options) is { } only ? [only] : Grid(options), given, allWidths: false);
         run.KeepDiagnostics(report);
         run.Log($"The weight scale is {report.Scale:G4}{(given is null ? $", the smallest of {options.ScaleGridSize} whose error is within one standard error of the least" : "")}.");
@@ -130,7 +131,7 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
             Keep(sums, crossEntropy);
             using var ridge = RidgeReadout.Primal(sums);
             using var some = SelectUnits(rows.MapBlock(sample), kept);
-            var penalty = Penalty(options, ridge, some);
+            var penalty = Choose(options, ridge, some).Penalty;
             var loss = ridge.Path.ResidualSquares(penalty) / ridge.TotalWeight / rows.Outputs;
             return crossEntropy ? SolveCrossEntropy(rows, ridge, penalty, loss, monitor) : new(ridge.Solve(penalty), penalty, loss, kept);
         }
@@ -151,7 +152,7 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         using var ridge = RidgeReadout.Dual(rows);
         monitor.OnRows(data.RowCount);
         using var some = rows.MapBlock(sample);
-        var penalty = Penalty(options, ridge, some);
+        var penalty = Choose(options, ridge, some).Penalty;
         return new(ridge.Solve(penalty), penalty, ridge.Path.ResidualSquares(penalty) / ridge.TotalWeight / rows.Outputs, null);
     }
 

@@ -53,7 +53,11 @@ public sealed class ReadoutTests
         Assert.Equal(fromSums.Mean, fromRows.Mean, 1e-8 * fromSums.Mean);
         Assert.Equal(fromSums.StandardError, fromRows.StandardError, 1e-8 * fromSums.Mean);
         Assert.InRange(fromSums.StandardError, 1e-6 * fromSums.Mean, fromSums.Mean);
-        Assert.Equal(primal.Choose(sample), dual.Choose(sample), 1e-6 * primal.Path.LargestEigenvalue);
+        Assert.Equal(primal.LeastError(sample).Penalty, dual.LeastError(sample).Penalty, 1e-6 * primal.Path.LargestEigenvalue);
+        Assert.True(primal.LeastError(sample).Mean <= fromSums.Mean);
+        Assert.True(primal.LeastError(sample, featureNoise: 1).Penalty > primal.LeastError(sample).Penalty);
+        var norm = 0.5 * primal.Path.CoefficientNorm(primal.LeastError(sample).Penalty);
+        Assert.InRange(primal.Path.CoefficientNorm(primal.LeastError(sample, greatestNorm: norm).Penalty), 0, norm);
 
         using var centered = sums.Center();
         Assert.True(MaxDifference(centered.Solve(penalty)!, c) < 1e-8);
