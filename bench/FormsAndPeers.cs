@@ -75,7 +75,11 @@ internal static class FormsAndPeers
         foreach (var (name, options) in new[]
         {
             ("1,000 of the same cosines, the same penalty", fourier),
-            ("600 tanh at scale 2", defaults with { HiddenUnits = 600, WeightScale = 2, Diagnose = false, KeepSums = false, ValidationFraction = 0.02 }),
+            ("500 softplus between pairs of rows", defaults with
+            {
+                HiddenUnits = 500, Activation = RandomActivation.Softplus, WeightDistribution = RandomWeightDistribution.DataPairs, Diagnose = false,
+                KeepSums = false, ValidationFraction = 0.02,
+            }),
             ("1,000 tanh, scale searched for", defaults),
         })
         {

@@ -42,7 +42,8 @@ internal static class ForestCover
         var keys = ml.Transforms.Conversion.MapValueToKey("Label", "Cover").Fit(all);
 
         // The official parts, both with as many rows of each class.
-        var (train, test) = (keys.Transform(ml.Data.TakeRows(all, TrainingRows)), keys.Transform(ml.Data.TakeRows(ml.Data.SkipRows(all, TrainingRows), TestRows)));
+        var train = ml.Data.Cache(keys.Transform(ml.Data.TakeRows(all, TrainingRows)));
+        var test = ml.Data.Cache(keys.Transform(ml.Data.TakeRows(ml.Data.SkipRows(all, TrainingRows), TestRows)));
         Console.WriteLine($"{"forest cover, 7 classes, test rows",-52}{"accuracy",10}{"log loss",10}{"fit",9}");
         Fit("SdcaMaximumEntropy", ml.Transforms.NormalizeMeanVariance("Features").Append(ml.MulticlassClassification.Trainers.SdcaMaximumEntropy()));
         Fit("FastTree, one against all", ml.MulticlassClassification.Trainers.OneVersusAll(ml.BinaryClassification.Trainers.FastTree()));

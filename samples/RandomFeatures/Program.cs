@@ -3,7 +3,8 @@ using Microsoft.ML;
 using RandomFeatures;
 
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
-if (args.Length > 1 || (args.Length == 1 && !(int.TryParse(args[0], out var given) && given is >= 1000 and <= 1_000_000_000)))
+var count = 300_000;
+if (args.Length > 1 || (args.Length == 1 && !(int.TryParse(args[0], CultureInfo.InvariantCulture, out count) && count is >= 1000 and <= 1_000_000_000)))
 {
     Console.Error.WriteLine("Usage: RandomFeatures [rows of the generated stream, 1000 or more; 300000 by default]");
     return 2;
@@ -16,7 +17,7 @@ try
     Console.WriteLine();
     ForestCover.Run(ml);
     Console.WriteLine();
-    Stream.Run(ml, args.Length == 1 ? int.Parse(args[0]) : 300_000);
+    GeneratedRows.Run(ml, count);
     return 0;
 }
 catch (Exception failure)

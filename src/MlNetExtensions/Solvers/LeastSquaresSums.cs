@@ -183,8 +183,10 @@ public sealed class LeastSquaresSums : IDisposable
 
     private void AddSlice(Tensor features, Tensor labels, Tensor? weights, long capacity)
     {
-        // One buffer for all slices: fresh memory of this size costs as much as a third of the products. Rows begin at whole cache lines.
-        _slice ??= empty(capacity, (Width + 7) / 8 * 8, ScalarType.Float64, _device).DetachFromDisposeScope();
+        // One buffer for all slices: fresh memory of this size costs as much as a third of the products. Rows begin at whole cache lines, but not
+        // at a high power of two from each other, where they would push each other out of the cache.
+        var stride = (Width + 7) / 8 * 8;
+        _slice ??= empty(capacity, stride % 64 == 0 ? stride + 8 : stride, ScalarType.Float64, _device).DetachFromDisposeScope();
         var z = _slice.narrow(0, 0, features.shape[0]).narrow(1, 0, Width);
         z.narrow(1, 0, Features).copy_(features);
         z.narrow(1, Features, Outputs).copy_(labels);

@@ -7,9 +7,9 @@ using MlNetMlp.RandomFeatures;
 namespace RandomFeatures;
 
 /// <summary>Rows that are made when they are read and never kept, fitted in one pass, in parts that come one after the other, and from a file.</summary>
-internal static class Stream
+internal static class GeneratedRows
 {
-    private const int Width = 28;
+    private const int Width = 10;
     private const long Budget = 50_000_000;
 
     public sealed class Row
