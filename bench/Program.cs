@@ -12,6 +12,7 @@ var benchmarks = new Dictionary<string, Action>
     ["memory"] = Memory.Run,
     ["streaming"] = Streaming.Run,
     ["boosting"] = Boosting.Run,
+    ["table"] = Table.Run,
 };
 if (args.Length == 0 || args.Any(name => !benchmarks.ContainsKey(name)))
 {

@@ -16,7 +16,7 @@ public sealed class GradientBoostedNetworkProfile() : HouseProfile(nameof(Gradie
     // matter little and classes that come in another order are told apart alike.
     public override object SmallOptions(EstimatorTask task, object defaults)
     {
-        var options = (GradientBoostedNetwork.Options)defaults with { L2 = 0, ValidationFraction = 0 };
+        var options = (GradientBoostedNetwork.Options)defaults with { Restarts = 1, L2 = 0, ValidationFraction = 0 };
         return task == EstimatorTask.Multiclass
             ? options with { TotalUnits = 40, UnitsPerStep = 2, LearningRate = 0.5, StepIterations = 4 }
             : options with { TotalUnits = 8, UnitsPerStep = 4, LearningRate = 0.8, StepIterations = 6 };

@@ -18,7 +18,7 @@ public class GradientBoostedNetworkTests
 
     private static readonly GradientBoostedNetwork.Options Quick = new()
     {
-        TotalUnits = 30, UnitsPerStep = 2, LearningRate = 0.3, Subsample = 0.5, StepIterations = 40, EarlyStoppingRounds = 0,
+        TotalUnits = 30, UnitsPerStep = 2, Restarts = 1, LearningRate = 0.3, Subsample = 0.5, StepIterations = 40, EarlyStoppingRounds = 0,
         Activation = GradientBoostedNetworkActivation.Logistic, Seed = 1,
     };
 
