@@ -99,7 +99,7 @@ internal static class Boosting
         var (fit, judge) = (ml.Data.LoadFromEnumerable(train, schema), ml.Data.LoadFromEnumerable(test, schema));
         var options = new GradientBoostedNetwork.Options
         {
-            LabelColumnName = isRegression ? "Number" : "Flag", TotalUnits = Units, UnitsPerStep = 1, LearningRate = LearningRate, Subsample = Subsample,
+            LabelColumnName = isRegression ? "Number" : "Flag", TotalUnits = Units, UnitsPerStep = 1, Restarts = 1, InputKnots = 0, LearningRate = LearningRate, Subsample = Subsample,
             StepIterations = Iterations, Tolerance = 0, Activation = GradientBoostedNetworkActivation.Logistic, ValidationFraction = 0, Seed = 1,
         };
         return isRegression
@@ -164,7 +164,7 @@ internal static class Boosting
         Console.WriteLine($"boosting: {count} rows of {Generated.Width}, {data:F0} MB: at most {((peak - before) / 1e6) - data:F0} MB more than these; one subsample has {sample:F0} MB, the network less than 1");
 
         void Fit(int steps) => ml.Regression.Trainers.GradientBoostedNetwork(
-            new GradientBoostedNetwork.Options { UnitsPerStep = 1, TotalUnits = steps, StepIterations = 20, Subsample = Subsample, Seed = 1 }).Fit(rows);
+            new GradientBoostedNetwork.Options { UnitsPerStep = 1, Restarts = 1, InputKnots = 0, TotalUnits = steps, StepIterations = 20, Subsample = Subsample, Seed = 1 }).Fit(rows);
     }
 
     private static long Resident() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;

@@ -14,6 +14,7 @@ var benchmarks = new Dictionary<string, Action>
     ["boosting"] = Boosting.Run,
     ["forms"] = Forms.Run,
     ["peers"] = FormsAndPeers.Run,
+    ["table"] = Table.Run,
 };
 if (args.Length == 0 || args.Any(name => !benchmarks.ContainsKey(name)))
 {

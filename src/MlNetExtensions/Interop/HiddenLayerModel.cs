@@ -30,6 +30,12 @@ public sealed class HiddenLayerModel
     /// <summary>The step size of each step, already part of the output weights; ones where a method has none.</summary>
     public IReadOnlyList<float> StepSizes => Weights.StepSizes.ToArray();
 
+    /// <summary>
+    /// q, the map of each feature that the hidden units see beside the feature itself; null for none. The columns of W₁ that
+    /// <see cref="ToWeights"/> gives are those of the features and then those of q.
+    /// </summary>
+    public InputKnots? InputKnots => Weights.Knots;
+
     /// <summary>The losses after each step; empty where the training was not in steps.</summary>
     public IReadOnlyList<StagedLoss> StagedLosses =>
     [
@@ -67,7 +73,7 @@ public sealed class HiddenLayerModel
         var active = Active(units);
         var definition = active with { Units = active.ActiveUnits };
         var weights = Weights;
-        var (d, k) = (definition.Inputs, definition.Outputs);
+        var (d, k) = (definition.HiddenInputs, definition.Outputs);
         var cut = HiddenLayerWeights.Of(
             definition,
             weights.Hidden[..(definition.Units * d)].ToArray(),
@@ -75,7 +81,8 @@ public sealed class HiddenLayerModel
             active.ActiveColumns(weights.Output),
             weights.Biases[..((definition.Steps + 1) * k)].ToArray(),
             weights.StepSizes[..definition.Steps].ToArray(),
-            definition.StandardizeInputs ? (weights.Mean.ToArray(), weights.Scale.ToArray()) : null);
+            definition.StandardizeInputs ? (weights.Mean.ToArray(), weights.Scale.ToArray()) : null,
+            weights.Knots);
         var curve = Network.LearningCurve;
         var left = curve with { Points = [.. curve.Points.Take(definition.Steps)], BestEpoch = Math.Min(curve.BestEpoch, definition.Steps) };
         return Of(Network.WithNetwork(definition, cut, left))!;
@@ -83,22 +90,23 @@ public sealed class HiddenLayerModel
 
     /// <summary>
     /// The active part as plain matrices: score = W₂·φ(W₁·x + b₁) + b₂ of features x as they are in the data, with standardisation and the
-    /// label's scale folded in. Multiclass scores are the softmax of it, and binary ones the log-odds.
+    /// label's scale folded in. Multiclass scores are the softmax of it, and binary ones the log-odds. Where there are <see cref="InputKnots"/> q,
+    /// the units see [x, q(x)] instead of x.
     /// </summary>
-    /// <returns>W₁ [units, features], b₁ [units], W₂ [outputs, units] and b₂ [outputs].</returns>
+    /// <returns>W₁ [units, features], or [units, 2·features] with knots; b₁ [units], W₂ [outputs, units] and b₂ [outputs].</returns>
     public (double[,] W1, double[] B1, double[,] W2, double[] B2) ToWeights()
     {
         var weights = Weights;
-        var (m, d, k) = (ActiveUnits, _definition.Inputs, _definition.Outputs);
+        var (m, d, k) = (ActiveUnits, _definition.HiddenInputs, _definition.Outputs);
         var (w1, b1, w2, b2) = (new double[m, d], new double[m], new double[k, m], new double[k]);
         for (var j = 0; j < m; j++)
         {
             b1[j] = weights.HiddenBias[j];
             for (var i = 0; i < d; i++)
             {
-                double factor = _definition.StandardizeInputs ? weights.Scale[i] : 1;
-                w1[j, i] = weights.Hidden[(j * d) + i] * factor;
-                b1[j] -= _definition.StandardizeInputs ? w1[j, i] * weights.Mean[i] : 0;
+                var isScaled = _definition.StandardizeInputs && i < _definition.Inputs;
+                w1[j, i] = weights.Hidden[(j * d) + i] * (isScaled ? (double)weights.Scale[i] : 1);
+                b1[j] -= isScaled ? w1[j, i] * weights.Mean[i] : 0;
             }
         }
 

@@ -28,12 +28,13 @@ public sealed class HiddenLayerBuilder
     /// <param name="constant">F₀ [outputs].</param>
     /// <param name="outputScale">s, what all outputs are multiplied by, such as 2 where F is half a logit.</param>
     /// <param name="standardization">Means and factors of the inputs, (x − mean)·factor; null for inputs as they are.</param>
+    /// <param name="knots">A map q of the inputs that the hidden layer sees beside them, as [x, q(x)]; null for none.</param>
     public HiddenLayerBuilder(
         int inputs, int unitsPerStep, Activation activation, IReadOnlyList<double> constant, double outputScale = 1,
-        (float[] Mean, float[] Factor)? standardization = null)
+        (float[] Mean, float[] Factor)? standardization = null, InputKnots? knots = null)
     {
         ArgumentNullException.ThrowIfNull(constant);
-        (Inputs, UnitsPerStep, Activation, Standardization) = (inputs, unitsPerStep, activation, standardization);
+        (Inputs, UnitsPerStep, Activation, Standardization, Knots) = (inputs, unitsPerStep, activation, standardization, knots);
         (_outputs, _outputScale) = (constant.Count, outputScale);
         _biases.Add([.. constant.Select(value => value * outputScale)]);
     }
@@ -49,6 +50,9 @@ public sealed class HiddenLayerBuilder
 
     /// <summary>Means and factors of the inputs, or null.</summary>
     public (float[] Mean, float[] Factor)? Standardization { get; }
+
+    /// <summary>The map of the inputs that the hidden layer sees beside them, or null.</summary>
+    public InputKnots? Knots { get; }
 
     /// <summary>Number of steps so far.</summary>
     public int Steps => _steps.Count;
@@ -66,14 +70,14 @@ public sealed class HiddenLayerBuilder
         var weights = new HiddenLayerWeights(definition, network.ReadWeights().Read());
         var builder = new HiddenLayerBuilder(
             definition.Inputs, j, definition.Activation, [.. weights.Biases[..k].ToArray().Select(b => b / outputScale)], outputScale,
-            definition.StandardizeInputs ? (weights.Mean.ToArray(), weights.Scale.ToArray()) : null);
+            definition.StandardizeInputs ? (weights.Mean.ToArray(), weights.Scale.ToArray()) : null, weights.Knots);
         for (var t = 0; t < definition.ActiveSteps; t++)
         {
             var output = new float[k * j];
             for (var row = 0; row < k; row++)
                 weights.Output.Slice((row * definition.Units) + (t * j), j).CopyTo(output.AsSpan(row * j));
             builder._steps.Add(new(
-                weights.Hidden.Slice(t * j * definition.Inputs, j * definition.Inputs).ToArray(), weights.HiddenBias.Slice(t * j, j).ToArray(), output, []));
+                weights.Hidden.Slice(t * j * definition.HiddenInputs, j * definition.HiddenInputs).ToArray(), weights.HiddenBias.Slice(t * j, j).ToArray(), output, []));
             builder._stepSizes.Add(weights.StepSizes[t]);
             builder._biases.Add([.. weights.Biases.Slice((t + 1) * k, k).ToArray().Select(b => (double)b)]);
         }
@@ -128,6 +132,7 @@ public sealed class HiddenLayerBuilder
             ActiveUnits = activeSteps * UnitsPerStep,
             Activation = Activation,
             StandardizeInputs = Standardization is not null,
+            Knots = Knots?.Count ?? 0,
         };
         var output = new float[_outputs * definition.Units];
         for (var t = 0; t < Steps; t++)
@@ -147,7 +152,8 @@ public sealed class HiddenLayerBuilder
             output,
             [.. _biases.SelectMany(row => row.Select(b => (float)b))],
             [.. _stepSizes],
-            Standardization));
+            Standardization,
+            Knots));
         network.eval();
         return network;
     }

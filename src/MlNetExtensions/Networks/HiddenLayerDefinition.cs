@@ -13,7 +13,8 @@ namespace MlNetMlp.Networks;
 /// <remarks>
 /// Tensors: <c>hidden.weight</c> W₁ [units, inputs] and <c>hidden.bias</c> b₁ [units]; <c>output.weight</c> W₂ [outputs, units];
 /// <c>output.biases</c> [steps + 1, outputs], of which row t belongs to the first t steps; <c>step_sizes</c> [steps]; with
-/// <see cref="StandardizeInputs"/> also <c>mean</c> and <c>scale</c> [inputs], which make (x − mean)·scale of x.
+/// <see cref="StandardizeInputs"/> also <c>mean</c> and <c>scale</c> [inputs], which make (x − mean)·scale of x. With <see cref="Knots"/> Q the
+/// hidden layer sees [x, q(x)], W₁ is [units, 2·inputs], and <c>knots.positions</c> and <c>knots.values</c> [inputs, Q] are those of q.
 /// </remarks>
 public sealed record HiddenLayerDefinition : NetworkDefinition, IValidatableObject
 {
@@ -35,6 +36,14 @@ public sealed record HiddenLayerDefinition : NetworkDefinition, IValidatableObje
     /// <summary>Whether the network standardises its inputs.</summary>
     public required bool StandardizeInputs { get; init; }
 
+    /// <summary>Q, knots of the piecewise-linear map of each input that the hidden layer sees beside it; 0 for none, else at least 3.</summary>
+    [Range(0, 1 << 16)]
+    public int Knots { get; init; }
+
+    /// <summary>Number of inputs of the hidden layer.</summary>
+    [JsonIgnore]
+    public int HiddenInputs => Knots > 0 ? 2 * Inputs : Inputs;
+
     /// <summary>T, number of steps.</summary>
     [JsonIgnore]
     public int Steps => Units / Math.Max(1, UnitsPerStep);
@@ -45,10 +54,10 @@ public sealed record HiddenLayerDefinition : NetworkDefinition, IValidatableObje
 
     /// <inheritdoc/>
     public override long WeightCount =>
-        ((Inputs + 1L + Outputs) * Units) + ((Steps + 1L) * Outputs) + Steps + (StandardizeInputs ? 2L * Inputs : 0);
+        ((HiddenInputs + 1L + Outputs) * Units) + ((Steps + 1L) * Outputs) + Steps + (StandardizeInputs ? 2L * Inputs : 0) + (2L * Knots * Inputs);
 
     /// <inheritdoc/>
-    public override NetworkDefinition? Body => Units == 0
+    public override NetworkDefinition? Body => Units == 0 || Knots > 0
         ? null
         : new FeatureLayerDefinition { Inputs = Inputs, Outputs = Units, Activation = Activation, StandardizeInputs = StandardizeInputs };
 
@@ -62,6 +71,8 @@ public sealed record HiddenLayerDefinition : NetworkDefinition, IValidatableObje
     {
         if (Units % UnitsPerStep != 0)
             yield return new ValidationResult($"'Units' must be a multiple of 'UnitsPerStep', but they are {Units} and {UnitsPerStep}");
+        if (Knots is > 0 and < InputKnots.LeastCount)
+            yield return new ValidationResult($"'Knots' must be 0 or at least {InputKnots.LeastCount}, but is {Knots}");
         if (ActiveUnits > Units || ActiveUnits % UnitsPerStep != 0)
             yield return new ValidationResult($"'ActiveUnits' must be a multiple of {UnitsPerStep} up to {Units}, but is {ActiveUnits}");
     }
@@ -77,10 +88,25 @@ public sealed record HiddenLayerDefinition : NetworkDefinition, IValidatableObje
         // A program has at least one layer, so a constant is one of a unit that is always zero.
         var y = ActiveUnits == 0
             ? builder.Dense(builder.Dense(x, new float[Inputs], [], 1), new float[Outputs], bias, Outputs)
-            : builder.Dense(
-                builder.Dense(x, tensors.Hidden[..(ActiveUnits * Inputs)], tensors.HiddenBias[..ActiveUnits], ActiveUnits, Activation),
-                ActiveColumns(tensors.Output), bias, Outputs);
+            : builder.Dense(HiddenUnits(builder, x, tensors), ActiveColumns(tensors.Output), bias, Outputs);
         return builder.Build(y);
+    }
+
+    private DenseRegister HiddenUnits(DenseProgramBuilder builder, DenseRegister x, HiddenLayerWeights tensors)
+    {
+        if (Knots == 0)
+            return builder.Dense(x, tensors.Hidden[..(ActiveUnits * Inputs)], tensors.HiddenBias[..ActiveUnits], ActiveUnits, Activation);
+        var (ofInputs, ofKnots) = (new float[ActiveUnits * Inputs], new float[ActiveUnits * Inputs]);
+        for (var unit = 0; unit < ActiveUnits; unit++)
+        {
+            tensors.Hidden.Slice(2 * unit * Inputs, Inputs).CopyTo(ofInputs.AsSpan(unit * Inputs));
+            tensors.Hidden.Slice(((2 * unit) + 1) * Inputs, Inputs).CopyTo(ofKnots.AsSpan(unit * Inputs));
+        }
+
+        var knots = builder.PiecewiseLinear(builder.Input, tensors.KnotPositions, tensors.KnotValues);
+        var units = builder.Dense(x, ofInputs, tensors.HiddenBias[..ActiveUnits], ActiveUnits);
+        builder.AddDense(units, knots, ofKnots, []);
+        return builder.Elementwise(units, Activation);
     }
 
     /// <summary>The columns of the active units of W₂ [outputs, units].</summary>

@@ -15,6 +15,7 @@ internal sealed class HiddenLayerNetwork : Network
     private readonly Tensor step_sizes;
     private readonly Tensor? mean;
     private readonly Tensor? scale;
+    private readonly KnotMap? knots;
 
     public HiddenLayerNetwork(HiddenLayerDefinition definition, Device device)
         : base(definition)
@@ -25,6 +26,8 @@ internal sealed class HiddenLayerNetwork : Network
         step_sizes = ones(definition.Steps, device: device);
         if (definition.StandardizeInputs)
             (mean, scale) = (zeros(definition.Inputs, device: device), ones(definition.Inputs, device: device));
+        if (definition.Knots > 0)
+            knots = new(definition, device);
         RegisterComponents();
     }
 
@@ -35,8 +38,11 @@ internal sealed class HiddenLayerNetwork : Network
         var bias = output.biases[_definition.ActiveSteps];                       // b₂ of the prefix: [K]
         if (units == 0)
             return bias.expand(x.shape[0], _definition.Outputs);
+        var mapped = knots is null ? null : InputKnots.Map(x, knots.positions, knots.values);
         if (mean is not null && scale is not null)
             x = x.sub(mean).mul(scale);
+        if (mapped is not null)
+            x = cat([x, mapped], 1);                                                     // [x, q(x)]
         var z = nn.functional.linear(x, hidden.weight.narrow(0, 0, units), hidden.bias.narrow(0, 0, units));
         return nn.functional.linear(Apply(_definition.Activation, z), output.weight.narrow(1, 0, units), bias);
     }
@@ -44,7 +50,7 @@ internal sealed class HiddenLayerNetwork : Network
     /// <inheritdoc/>
     public override void Initialize(Generator random)
     {
-        var bound = 1 / Math.Sqrt(_definition.Inputs);
+        var bound = 1 / Math.Sqrt(_definition.HiddenInputs);
         hidden.weight.uniform_(-bound, bound, random);
         hidden.bias.uniform_(-bound, bound, random);
         output.weight.uniform_(-1 / Math.Sqrt(Math.Max(1, _definition.Units)), 1 / Math.Sqrt(Math.Max(1, _definition.Units)), random);
@@ -76,8 +82,22 @@ internal sealed class HiddenLayerNetwork : Network
         public HiddenLayer(HiddenLayerDefinition definition, Device device)
             : base(nameof(HiddenLayer))
         {
-            weight = new Parameter(empty(definition.Units, definition.Inputs, device: device));
+            weight = new Parameter(empty(definition.Units, definition.HiddenInputs, device: device));
             bias = new Parameter(empty(definition.Units, device: device));
+            RegisterComponents();
+        }
+    }
+
+    private sealed class KnotMap : nn.Module
+    {
+        public readonly Tensor positions;
+        public readonly Tensor values;
+
+        public KnotMap(HiddenLayerDefinition definition, Device device)
+            : base(nameof(KnotMap))
+        {
+            positions = zeros(definition.Inputs, definition.Knots, device: device);
+            values = zeros(definition.Inputs, definition.Knots, device: device);
             RegisterComponents();
         }
     }

@@ -7,7 +7,7 @@ internal readonly ref struct HiddenLayerWeights
 {
     public HiddenLayerWeights(HiddenLayerDefinition definition, WeightReader reader)
     {
-        Hidden = reader.Take("hidden.weight", definition.Units, definition.Inputs).Span;
+        Hidden = reader.Take("hidden.weight", definition.Units, definition.HiddenInputs).Span;
         HiddenBias = reader.Take("hidden.bias", definition.Units).Span;
         Output = reader.Take("output.weight", definition.Outputs, definition.Units).Span;
         Biases = reader.Take("output.biases", definition.Steps + 1, definition.Outputs).Span;
@@ -16,6 +16,13 @@ internal readonly ref struct HiddenLayerWeights
         {
             Mean = reader.Take("mean", definition.Inputs).Span;
             Scale = reader.Take("scale", definition.Inputs).Span;
+        }
+
+        if (definition.Knots > 0)
+        {
+            KnotPositions = reader.Take("knots.positions", definition.Inputs, definition.Knots).Span;
+            KnotValues = reader.Take("knots.values", definition.Inputs, definition.Knots).Span;
+            Knots = new(definition.Knots, KnotPositions.ToArray(), KnotValues.ToArray());
         }
 
         reader.Finish();
@@ -35,13 +42,19 @@ internal readonly ref struct HiddenLayerWeights
 
     public ReadOnlySpan<float> Scale { get; }
 
+    public ReadOnlySpan<float> KnotPositions { get; }
+
+    public ReadOnlySpan<float> KnotValues { get; }
+
+    public InputKnots? Knots { get; }
+
     public static WeightSet Of(
         HiddenLayerDefinition definition, float[] hidden, float[] hiddenBias, float[] output, float[] biases, float[] stepSizes,
-        (float[] Mean, float[] Scale)? standardization)
+        (float[] Mean, float[] Scale)? standardization, InputKnots? knots)
     {
         WeightSet weights =
         [
-            NamedTensor.Of("hidden.weight", hidden, definition.Units, definition.Inputs),
+            NamedTensor.Of("hidden.weight", hidden, definition.Units, definition.HiddenInputs),
             NamedTensor.Of("hidden.bias", hiddenBias, definition.Units),
             NamedTensor.Of("output.weight", output, definition.Outputs, definition.Units),
             NamedTensor.Of("output.biases", biases, definition.Steps + 1, definition.Outputs),
@@ -51,6 +64,12 @@ internal readonly ref struct HiddenLayerWeights
         {
             weights.Add(NamedTensor.Of("mean", inputs.Mean, definition.Inputs));
             weights.Add(NamedTensor.Of("scale", inputs.Scale, definition.Inputs));
+        }
+
+        if (knots is not null)
+        {
+            weights.Add(NamedTensor.Of("knots.positions", knots.Positions.ToArray(), definition.Inputs, definition.Knots));
+            weights.Add(NamedTensor.Of("knots.values", knots.Values.ToArray(), definition.Inputs, definition.Knots));
         }
 
         return weights;

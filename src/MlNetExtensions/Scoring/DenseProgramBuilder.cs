@@ -141,6 +141,28 @@ public sealed class DenseProgramBuilder
         return to;
     }
 
+    /// <summary>
+    /// A piecewise-linear function of each slot, constant beyond its first and its last knot. NaN becomes the value of the last piece's end.
+    /// </summary>
+    /// <param name="from">x, [n].</param>
+    /// <param name="positions">Where the knots are, [n, knots] row after row, non-decreasing in each row; at least 3 knots.</param>
+    /// <param name="values">What is there, [n, knots].</param>
+    /// <returns>A new register, [n].</returns>
+    /// <exception cref="ArgumentException">A size does not fit.</exception>
+    public DenseRegister PiecewiseLinear(DenseRegister from, ReadOnlySpan<float> positions, ReadOnlySpan<float> values)
+    {
+        string step = NextStep(nameof(PiecewiseLinear));
+        CheckRegister(step, from, nameof(from));
+        CheckSize(step, "values", values.Length, positions.Length, nameof(values));
+        int knots = positions.Length / from.Width;
+        if (knots < 3 || positions.Length % from.Width != 0)
+            throw new ArgumentException($"{step}: positions hold {positions.Length} values, expected at least 3 for each of {from.Width} slots.", nameof(positions));
+        _parameters += positions.Length + values.Length;
+        DenseRegister to = Declare(from.Width);
+        _recipes.Add(new PiecewiseLinearRecipe(from.Index, to.Index, new KnotTable(positions, values, from.Width, knots)));
+        return to;
+    }
+
     /// <summary>Compiles the steps added so far. The builder may go on and build again.</summary>
     /// <param name="output">The register that holds the scores.</param>
     /// <returns>The program.</returns>

@@ -73,6 +73,13 @@ internal sealed record AffineRecipe(int From, int To, AlignedFloats Shift, Align
     public override Step Compile<L, V>(Slot from, Slot to) => new AffineStep<L, V>(from, to, Shift, Scale);
 }
 
+internal sealed record PiecewiseLinearRecipe(int From, int To, KnotTable Table) : Recipe(From, To)
+{
+    public override bool ReadsPadding => false;
+
+    public override Step Compile<L, V>(Slot from, Slot to) => new PiecewiseLinearStep(from, to, Table);
+}
+
 internal sealed record LayerNormRecipe(int From, int To, AlignedFloats Gain, AlignedFloats Shift, float Epsilon, int Width)
     : Recipe(From, To)
 {

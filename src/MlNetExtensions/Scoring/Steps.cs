@@ -73,3 +73,8 @@ internal sealed unsafe class LayerNormStep<L, V>(Slot from, Slot to, AlignedFloa
             RowKernels<L, V>.Normalise(x, y, multiply, add, epsilon, width, yStride, rows);
     }
 }
+
+internal sealed unsafe class PiecewiseLinearStep(Slot from, Slot to, KnotTable table) : Step(from, to)
+{
+    protected override void Run(float* x, int xStride, float* y, int yStride, int rows) => table.Run(x, xStride, y, yStride, rows);
+}

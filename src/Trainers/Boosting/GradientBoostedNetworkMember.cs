@@ -9,6 +9,8 @@ namespace MlNetMlp.Boosting;
 
 /// <summary>What the members of a fit have in common.</summary>
 /// <param name="Data">The rows.</param>
+/// <param name="Inputs">Width of what a step sees: D, or 2·D where it sees a map of each feature too.</param>
+/// <param name="HeldFeatures">What a step sees of the rows held out [rows, inputs], or null.</param>
 /// <param name="Outputs">K.</param>
 /// <param name="Labels">Labels as the seam gives them, on the device.</param>
 /// <param name="Weights">Example weights [N], or null.</param>
@@ -17,7 +19,7 @@ namespace MlNetMlp.Boosting;
 /// <param name="Options">The options.</param>
 /// <param name="Run">The fit.</param>
 internal sealed record BoostingProblem(
-    TrainingSet Data, int Outputs, Tensor Labels, Tensor? Weights, BoostingLoss Loss, long SampleRows, GradientBoostedNetwork.Options Options, TrainingRun Run)
+    TrainingSet Data, int Inputs, Tensor? HeldFeatures, int Outputs, Tensor Labels, Tensor? Weights, BoostingLoss Loss, long SampleRows, GradientBoostedNetwork.Options Options, TrainingRun Run)
 {
     /// <summary>Whether each step is fitted to all rows.</summary>
     public bool TakesAllRows => SampleRows == Data.RowCount;
@@ -112,7 +114,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         if (HasVanished)
             return;
         Fit(_residuals);
-        _heldH = problem.Data.Validation is { } held ? step.Predict(held.Features).DetachFromDisposeScope() : null;
+        _heldH = problem.HeldFeatures is { } held ? step.Predict(held).DetachFromDisposeScope() : null;
         DrawSample();
     }
 
@@ -168,7 +170,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
     private void Initialize(double[] parameters)
     {
         var factor = problem.Options.Activation == GradientBoostedNetworkActivation.Logistic ? 2.0 : 6.0;
-        var (d, j, k) = (problem.Data.FeatureCount, problem.Options.UnitsPerStep, problem.Outputs);
+        var (d, j, k) = (problem.Inputs, problem.Options.UnitsPerStep, problem.Outputs);
         var (hidden, output) = (Math.Sqrt(factor / (d + j)), Math.Sqrt(factor / (j + k)));
         using var uniform = empty(parameters.Length, ScalarType.Float64).uniform_(-1, 1, Random.Weights);
         uniform.data<double>().CopyTo(parameters);

@@ -74,7 +74,7 @@ internal sealed record RandomLayer(
     /// <returns>The layer, to be taken at scale 1; null where the network is none of one hidden layer.</returns>
     public static RandomLayer? From(Network network)
     {
-        if (network.Definition is not HiddenLayerDefinition { Units: > 0 } definition)
+        if (network.Definition is not HiddenLayerDefinition { Units: > 0, Knots: 0 } definition)
             return null;
         var weights = network.ReadWeights();
         float[] Take(string name) => weights.TryGet(name, out var tensor) ? tensor.Floats.ToArray() : [];

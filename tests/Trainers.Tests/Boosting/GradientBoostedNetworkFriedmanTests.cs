@@ -35,6 +35,8 @@ public class GradientBoostedNetworkFriedmanTests
             {
                 TotalUnits = 200,
                 UnitsPerStep = 2,
+                Restarts = 1,
+                InputKnots = 0,
                 LearningRate = 0.1,
                 Subsample = 1,
                 Activation = GradientBoostedNetworkActivation.Logistic,

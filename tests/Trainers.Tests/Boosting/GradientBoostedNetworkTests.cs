@@ -18,7 +18,7 @@ public class GradientBoostedNetworkTests
 
     private static readonly GradientBoostedNetwork.Options Quick = new()
     {
-        TotalUnits = 30, UnitsPerStep = 2, LearningRate = 0.3, Subsample = 0.5, StepIterations = 40, EarlyStoppingRounds = 0,
+        TotalUnits = 30, UnitsPerStep = 2, Restarts = 1, LearningRate = 0.3, Subsample = 0.5, StepIterations = 40, EarlyStoppingRounds = 0,
         Activation = GradientBoostedNetworkActivation.Logistic, Seed = 1,
     };
 
@@ -112,7 +112,7 @@ public class GradientBoostedNetworkTests
         using var scope = NewDisposeScope();
         var rows = Rows(150, 6);
         var (j, iterations) = (6, 12);
-        var model = Regression(Plain with { TotalUnits = j, UnitsPerStep = j, LearningRate = 1, StepIterations = iterations, L2 = 1e-3, StandardizeInputs = false }, View(rows));
+        var model = Regression(Plain with { TotalUnits = j, UnitsPerStep = j, LearningRate = 1, StepIterations = iterations, L2 = 1e-3, StandardizeInputs = false, InputKnots = 0 }, View(rows));
 
         var (x, y) = (Features(rows).to(ScalarType.Float64), Labels(model, rows).to(ScalarType.Float64));
         using var streams = new RandomStreams(1, CPU);
@@ -165,24 +165,53 @@ public class GradientBoostedNetworkTests
         }
     }
 
-    [Fact]
-    public void Plain_matrices_score_as_the_model_does()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(20)]
+    public void Plain_matrices_score_as_the_model_does(int knots)
     {
         var rows = Rows(100, 8);
-        foreach (var model in (ITransformer[])[Regression(Quick, View(rows)), Binary(Quick, View(rows))])
+        var options = Quick with { InputKnots = knots };
+        foreach (var model in (ITransformer[])[Regression(options, View(rows)), Binary(options, View(rows))])
         {
-            var (w1, b1, w2, b2) = HiddenLayerModel.Find(model)!.ToWeights();
+            using var scope = NewDisposeScope();
+            var layer = HiddenLayerModel.Find(model)!;
+            var (w1, b1, w2, b2) = layer.ToWeights();
+            var inputs = layer.InputKnots is { } map ? cat([Features(rows), map.Map(Features(rows))], 1) : Features(rows);
+            Assert.Equal(knots > 0 ? 2 * Width : Width, w1.GetLength(1));
             var scores = Scores(model, rows);
             var spread = scores.Max() - scores.Min();
             for (var i = 0; i < rows.Count; i++)
             {
                 var score = b2[0];
                 for (var j = 0; j < b1.Length; j++)
-                    score += w2[0, j] / (1 + Math.Exp(-b1[j] - Enumerable.Range(0, Width).Sum(d => w1[j, d] * rows[i].Features[d])));
+                    score += w2[0, j] / (1 + Math.Exp(-b1[j] - Enumerable.Range(0, w1.GetLength(1)).Sum(d => w1[j, d] * inputs[i, d].ToDouble())));
                 Assert.Equal(score, scores[i], 1e-5 * spread);
             }
         }
     }
+
+    [Fact]
+    public void Knots_make_scores_follow_the_order_of_a_feature_of_any_scale()
+    {
+        // Without knots a feature that spans ten powers of ten is one value and an outlier.
+        var rows = Rows(300, 8).Select(row => new Row { Features = [.. row.Features.Select(x => MathF.Exp(4 * x))], Label = MathF.Tanh(2 * row.Features[0]) }).ToList();
+        var options = Plain with { TotalUnits = 40, UnitsPerStep = 4 };
+        double Error(int knots)
+        {
+            var scores = Scores(Regression(options with { InputKnots = knots }, View(rows)), rows);
+            return Math.Sqrt(rows.Select((row, i) => Math.Pow(row.Label - scores[i], 2)).Average());
+        }
+
+        Assert.True(Error(64) < Error(0) / 2, $"{Error(64)} with knots and {Error(0)} without");
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(1025)]
+    public void Too_few_or_too_many_knots_are_refused(int knots) =>
+        Assert.Contains("'InputKnots'", Assert.ThrowsAny<ArgumentException>(() => Regression(Quick with { InputKnots = knots }, View(Rows(20, 1)))).Message);
 
     [Fact]
     public void The_same_seed_gives_the_same_model_and_a_sample_another()
