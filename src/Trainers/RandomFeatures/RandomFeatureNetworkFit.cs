@@ -129,6 +129,8 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
             }
 
             Keep(sums, crossEntropy);
+            if (!crossEntropy && SolveOnePenalty(sums, kept) is { } one)
+                return one;
             using var ridge = RidgeReadout.Primal(sums);
             using var some = SelectUnits(rows.MapBlock(sample), kept);
             var penalty = Choose(options, ridge, some).Penalty;
@@ -139,6 +141,21 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         {
             sums.Dispose();
         }
+    }
+
+    // Where the penalty is a number that no eigenvalue is needed for, a Cholesky factor is a tenth of the work of eigenvectors.
+    private Solution? SolveOnePenalty(LeastSquaresSums sums, IReadOnlyList<int>? kept)
+    {
+        if (options is not { L2: { } penalty, L2Unit: RandomFeatureNetworkPenaltyUnit.Absolute })
+            return null;
+        using var scope = NewDisposeScope();
+        using var centered = sums.Center();
+        if (centered.Solve(penalty) is not { } coefficients)
+            return null;
+        var fitted = centered.Gram.mm(coefficients).sub_(centered.Moments).sub_(centered.Moments).mul_(coefficients).sum().cpu().item<double>();
+        var loss = (centered.LabelSquares.Sum() + fitted) / centered.Weight / sums.Outputs;
+        return new(
+            new(coefficients.MoveToOuterDisposeScope(), centered.Intercept(coefficients).MoveToOuterDisposeScope()), penalty, Math.Max(0, loss), kept);
     }
 
     private Solution SolveDual(FeatureRows rows, RowBlock sample, TrainingMonitor monitor)
