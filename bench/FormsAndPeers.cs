@@ -108,6 +108,10 @@ internal static class FormsAndPeers
             ("RandomFeatureNetwork, 3,000 units", trainers.RandomFeatureNetwork(options with { HiddenUnits = 3000 })),
             ("RandomFeatureNetwork, cross-entropy", trainers.RandomFeatureNetwork(options with { Solver = RandomFeatureNetworkSolver.CrossEntropy })),
             ("SDCA", ml.Transforms.NormalizeMeanVariance("Features").Append(trainers.SdcaMaximumEntropy())),
+            ("ApproximatedKernelMap and SDCA", ml.Transforms.NormalizeMeanVariance("Features").Append(ml.Transforms.ApproximatedKernelMap("Random", "Features", rank: Units / 2))
+                .AppendCacheCheckpoint(ml).Append(trainers.SdcaMaximumEntropy("Label", "Random", maximumNumberOfIterations: 20))),
+            ("RandomFeatureMap and SDCA", ml.Transforms.RandomFeatureMap("Random", "Features", Units)
+                .AppendCacheCheckpoint(ml).Append(trainers.SdcaMaximumEntropy("Label", "Random", maximumNumberOfIterations: 20))),
             ("LightGBM", trainers.LightGbm(new LightGbmMulticlassTrainer.Options { NumberOfThreads = 2 })),
             ("ScaledMlp", trainers.ScaledMlp(new ScaledMlp.Options { Seed = 1 })),
         })
