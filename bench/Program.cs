@@ -3,6 +3,8 @@ using MlNetMlp.Bench;
 using MlNetMlp.Runtime;
 
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+string[] names = [.. args.Where(word => !word.Contains('='))];
+var options = args.Except(names).Select(word => word.Split('=', 2)).ToLookup(pair => pair[0], pair => pair[1]);
 var benchmarks = new Dictionary<string, Action>
 {
     ["loop"] = TrainingLoop.Run,
@@ -14,15 +16,15 @@ var benchmarks = new Dictionary<string, Action>
     ["boosting"] = Boosting.Run,
     ["forms"] = Forms.Run,
     ["peers"] = FormsAndPeers.Run,
-    ["table"] = Table.Run,
+    ["table"] = () => Table.Run(options),
 };
-if (args.Length == 0 || args.Any(name => !benchmarks.ContainsKey(name)))
+if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more)");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d");
     return 2;
 }
 
 Console.WriteLine($"{Environment.ProcessorCount} cores, .NET {Environment.Version}, {LibTorch.Load()}");
-foreach (var name in args)
+foreach (var name in names)
     benchmarks[name]();
 return 0;
