@@ -163,7 +163,7 @@ namespace MlNetMlp.ScalableKernels
         /// <summary>
         /// Options of <see cref="ScalableKernelNetwork"/>. Of the options of all networks that are trained by gradients, which only count with
         /// <see cref="ScalableKernelMode.Gradient"/>, three have other defaults: <see cref="GradientTrainedOptions.Epochs"/> is 80,
-        /// <see cref="GradientTrainedOptions.WeightDecay"/> 0.1, and <see cref="GradientTrainedOptions.Schedule"/> a cosine after a warm-up of 6 % of the steps.
+        /// <see cref="GradientTrainedOptions.WeightDecay"/> 0.1, and <see cref="GradientTrainedOptions.Schedule"/> a cosine.
         /// </summary>
         public sealed record Options : GradientTrainedOptions, IScalableKernelOptions
         {
@@ -172,11 +172,18 @@ namespace MlNetMlp.ScalableKernels
             {
                 Epochs = 80;
                 WeightDecay = 0.1;
-                Schedule = LearningRateSchedule.Cosine() with { WarmUpFraction = 0.06 };
+                Schedule = LearningRateSchedule.Cosine();
             }
 
             /// <summary>How the network is trained; <see cref="ScalableKernelMode.ClosedForm"/> by default.</summary>
             public ScalableKernelMode Mode { get; init; } = ScalableKernelMode.ClosedForm;
+
+            /// <summary>
+            /// Share of the steps over which the learning rate rises, in [0, 1]; 0.06 by default. Not used where <see cref="GradientTrainedOptions.Schedule"/> has
+            /// a warm-up of its own.
+            /// </summary>
+            [Range(0.0, 1.0)]
+            public double WarmUpFraction { get; init; } = 0.06;
 
             /// <summary>m, features of a layer, in [1, 65536]; 128 by default. Time in closed form grows with its square.</summary>
             [Range(1, 1 << 16)]
@@ -250,6 +257,9 @@ namespace MlNetMlp.ScalableKernels
                 }
             }
 
+            internal LearningRateSchedule WarmSchedule =>
+                Schedule is { WarmUpFraction: 0, WarmUpSteps: null } ? Schedule with { WarmUpFraction = WarmUpFraction } : Schedule;
+
             internal bool KeepsSums(int outputs) => KeepSums ?? FeatureCount + outputs <= LargestKeptSums;
         }
 
@@ -279,7 +289,7 @@ namespace MlNetMlp.ScalableKernels
             run.KeepDiagnostics(size);
             run.Log($"{size.Trained} values are trained, and {size.Frozen} are drawn or standardise the features.");
             if (options.Mode == ScalableKernelMode.Gradient)
-                run.Minimize(network, data, head, options.ToSettings(data.RowCount));
+                run.Minimize(network, data, head, options.ToSettings(data.RowCount) with { Schedule = options.WarmSchedule });
             else
                 new ScalableKernelClosedForm(data, head, run, options).Solve(network);
             return network;
