@@ -84,6 +84,30 @@ internal sealed class ScalableKernelStack : Network
         scale.copy_(tensor(standardization.Factor));
     }
 
+    /// <summary>Bundles a dense layer behind this network with its last matrix: V·(Ω·Φ + b) + c is (V·Ω)·Φ + (V·b + c).</summary>
+    /// <param name="v">V [K, O].</param>
+    /// <param name="c">c [K].</param>
+    /// <returns>The network of K outputs; the caller owns it.</returns>
+    public ScalableKernelStack Merge(Tensor v, Tensor c)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var merged = new ScalableKernelStack(_definition with { Outputs = (int)v.shape[0] }, CPU);
+        merged.to(v.dtype);
+        var tensors = merged.state_dict();
+        foreach (var (name, values) in state_dict())
+        {
+            if (tensors[name].shape.SequenceEqual(values.shape))
+                tensors[name].copy_(values);
+        }
+
+        merged.layers[^1].Weight!.copy_(v.mm(layers[^1].Weight!));
+        merged.bias!.copy_(v.mv(bias!).Plus(c));
+        foreach (var values in merged.parameters().Concat(merged.buffers()))
+            values.DetachFromDisposeScope();
+        return merged;
+    }
+
     /// <summary>Sets Ω_L and b.</summary>
     public void SetReadout(LinearReadout readout)
     {
