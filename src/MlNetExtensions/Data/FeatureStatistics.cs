@@ -12,6 +12,17 @@ public sealed record FeatureStatistics(IReadOnlyList<float> Mean, IReadOnlyList<
     /// <summary>What the features are divided by to have deviation 1: the standard deviation, or 1 for a feature that never changes.</summary>
     /// <returns>Positive numbers [features].</returns>
     public float[] Scale() => [.. StandardDeviation.Select(s => s > 0 ? s : 1)];
+
+    /// <summary>
+    /// What makes z-scores divided by √D of features, so that a row's length is near 1 in any number of features: (x − mean)·factor. A feature that
+    /// never changes tells nothing, and becomes 0.
+    /// </summary>
+    /// <returns>Means and factors [features].</returns>
+    public (float[] Mean, float[] Factor) ToUnitLength()
+    {
+        var live = Math.Max(1, StandardDeviation.Count(deviation => deviation > 0));
+        return ([.. Mean], [.. StandardDeviation.Select(deviation => deviation > 0 ? (float)(1 / (deviation * Math.Sqrt(live))) : 0)]);
+    }
 }
 
 /// <summary>

@@ -1,5 +1,4 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.Runtime;
 using MlNetMlp.Interop;
 
 namespace Microsoft.ML;
@@ -32,29 +31,7 @@ public static class HiddenLayerCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         return HiddenLayerModel.Find(model) is { } layer
-            ? (TModel)Replace(CatalogUtils.GetEnvironment(catalog), model, change(layer))
+            ? (TModel)NetworkReplacement.Replace(CatalogUtils.GetEnvironment(catalog), model, change(layer).Network)
             : throw new ArgumentException("The model holds no network of one hidden layer.", nameof(model));
-    }
-
-    private static ITransformer Replace(IHostEnvironment env, ITransformer model, HiddenLayerModel layer)
-    {
-        switch (model)
-        {
-            case NetworkPredictionTransformer<RegressionNetworkModel> regression:
-                return regression.With(env, new(layer.Network));
-            case NetworkPredictionTransformer<BinaryNetworkModel> binary:
-                return binary.With(env, new(layer.Network));
-            case NetworkPredictionTransformer<MulticlassNetworkModel> multiclass:
-                return multiclass.With(env, new(layer.Network));
-            case NetworkPredictionTransformer<MultiOutputRegressionNetworkModel> several:
-                return several.With(env, new(layer.Network));
-        }
-
-        // Find came here through a chain, in which the last network is the one.
-        var chain = (ITransformerChainAccessor)model;
-        ITransformer[] transformers = [.. chain.Transformers];
-        var last = Array.FindLastIndex(transformers, part => NetworkModel.Find(part) is not null);
-        transformers[last] = Replace(env, transformers[last], layer);
-        return (ITransformer)Activator.CreateInstance(model.GetType(), transformers, chain.Scopes)!;
     }
 }

@@ -49,6 +49,17 @@ public static class NetworkTrainerCatalog
     public static FeatureMapEstimator CreateFeatureMap(this TransformsCatalog catalog, string outputColumnName, IFeatureMethod method) =>
         new(CatalogUtils.GetEnvironment(catalog), method, outputColumnName);
 
+    /// <summary>Makes a converter, which puts another network in the place of a trained one.</summary>
+    /// <typeparam name="TModel">The type of the model.</typeparam>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">A fitted or loaded model with a network in it, alone or in a chain, of which the last one counts.</param>
+    /// <param name="conversion">The conversion.</param>
+    /// <returns>The converter.</returns>
+    /// <exception cref="ArgumentException">The model holds no network.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public static NetworkConverter<TModel> CreateConverter<TModel>(this TransformsCatalog catalog, TModel model, INetworkConversion conversion)
+        where TModel : class, ITransformer => new(CatalogUtils.GetEnvironment(catalog), model, conversion);
+
     /// <summary>Makes an estimator that gives the activations before the last layer of a network that is trained already.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">The column to add: a vector of Single.</param>

@@ -13,9 +13,6 @@ internal sealed class BandwidthSweep : IDisposable
 {
     public const int SampleRows = 5000;
 
-    /// <summary>Length of the coefficients from which on Single precision in scoring is not enough.</summary>
-    public const double GreatestNorm = 1e6;
-
     private const int SearchUnits = 300;
     private const int WidestUnits = 2000;
     private const double SaturationMargin = 1e-3;
@@ -59,7 +56,7 @@ internal sealed class BandwidthSweep : IDisposable
         var search = Math.Min(_layer.Units, SearchUnits);
         var points = grid.SelectMany(s => Measure(s, allWidths ? widths : [search])).ToList();
         var judged = allWidths ? widths[^1] : search;
-        var chosen = scale ?? BandwidthReport.Choose([.. points.Where(point => point.Units == judged)], GreatestNorm).Scale;
+        var chosen = scale ?? BandwidthReport.Choose([.. points.Where(point => point.Units == judged)], ReadoutSolver.GreatestNorm).Scale;
         if (!allWidths || !grid.Contains(chosen))
         {
             points.RemoveAll(point => point.Scale == chosen);

@@ -37,7 +37,7 @@ internal sealed record RandomLayer(
     public static RandomLayer Draw(IRandomLayerOptions options, int units, FeatureStatistics statistics, Tensor sample, Generator random)
     {
         using var scope = NewDisposeScope();
-        var standardization = options.StandardizeInputs ? Standardize(statistics) : null;
+        var standardization = options.StandardizeInputs ? statistics.ToUnitLength() : ((float[] Mean, float[] Factor)?)null;
         var x = sample.cpu();
         if (standardization is { } inputs)
             x = x.sub(tensor(inputs.Mean)).mul(tensor(inputs.Factor));
@@ -129,13 +129,6 @@ internal sealed record RandomLayer(
         Directions = [.. units.SelectMany(unit => Directions[(unit * Inputs)..((unit + 1) * Inputs)])],
         Offsets = [.. units.Select(unit => Offsets[unit])],
     };
-
-    // z-scores divided by √D, so that a row's length is near 1 in any number of features. A feature that never changes tells nothing.
-    private static (float[] Mean, float[] Factor)? Standardize(FeatureStatistics statistics)
-    {
-        var live = Math.Max(1, statistics.StandardDeviation.Count(deviation => deviation > 0));
-        return ([.. statistics.Mean], [.. statistics.StandardDeviation.Select(deviation => deviation > 0 ? (float)(1 / (deviation * Math.Sqrt(live))) : 0)]);
-    }
 
     // Units whose kinks lie between two rows of the data: a = (x − x′)/‖x − x′‖², b = a·p with p on the way from x′ to x.
     private static (Tensor Directions, Tensor Offsets) Pairs(Tensor x, int units, Generator random)

@@ -1,0 +1,35 @@
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Runtime;
+
+/// <summary>Random matrices whose rows are directions to project on.</summary>
+public static class RandomMatrix
+{
+    /// <summary>
+    /// Rows each of which is distributed as normal numbers are, but that are orthogonal to each other within blocks of as many rows as there are
+    /// columns, so that they cover the directions more evenly (Yu and others, "Orthogonal Random Features", NIPS 2016).
+    /// </summary>
+    /// <param name="rows">Number of rows, at least 1.</param>
+    /// <param name="columns">Number of columns, at least 1.</param>
+    /// <param name="random">Where numbers are drawn from, on the CPU.</param>
+    /// <returns>Float32 [rows, columns] on the CPU; the caller owns it.</returns>
+    public static Tensor OrthogonalGaussian(int rows, int columns, Generator random)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var blocks = new List<Tensor>();
+        for (var first = 0; first < rows; first += columns)
+        {
+            var (q, r) = linalg.qr(empty(columns, columns, ScalarType.Float64).normal_(0, 1, random));
+
+            // Which of q and −q comes out is LAPACK's choice, not chance; with the signs of r's diagonal all rotations are equally likely.
+            var rotation = q.mul(r.diagonal().sgn()).t();
+
+            // Lengths of normal rows, which those of a rotation have lost.
+            var lengths = linalg.vector_norm(empty(columns, columns, ScalarType.Float64).normal_(0, 1, random), 2, [1], keepdim: true);
+            blocks.Add(rotation.mul(lengths).narrow(0, 0, Math.Min(columns, rows - first)).to(ScalarType.Float32));
+        }
+
+        return cat(blocks, 0).MoveToOuterDisposeScope();
+    }
+}
