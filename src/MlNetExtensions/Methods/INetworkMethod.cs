@@ -19,6 +19,12 @@ public interface INetworkMethod
     /// <summary>Whether features may be NaN or infinite, in training and in scoring; an error says where one is otherwise.</summary>
     bool AcceptsMissingValues => false;
 
+    /// <summary>
+    /// What the method wants where its rows are sets of items rather than vectors of known size: rows are then laid out as
+    /// <see cref="TrainingSet.Sets"/> says. Null by default.
+    /// </summary>
+    SetInput? Sets => null;
+
     /// <summary>Trains a network.</summary>
     /// <param name="data">The rows.</param>
     /// <param name="head">The task: loss and number of outputs.</param>

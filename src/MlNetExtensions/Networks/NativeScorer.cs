@@ -30,11 +30,12 @@ internal sealed class NativeScorer(NetworkDefinition definition, WeightSet weigh
             using var threads = TorchThreads.Limit(1);
             using var inference = inference_mode();
             using var scope = NewDisposeScope();
-            var input = empty(rows.Length / Inputs, Inputs);
+            var count = scores.Length / Outputs;
+            var input = empty(count, count == 0 ? Inputs : rows.Length / count);
             rows.CopyTo(TensorMemory.Floats(input));
             var output = network.call(input).contiguous();
             if (output.numel() != scores.Length)
-                throw new InvalidOperationException($"{definition} promises {Outputs} values for a row, but its network puts out {output.numel() * Inputs / rows.Length}.");
+                throw new InvalidOperationException($"{definition} promises {Outputs} values for a row, but its network puts out {output.numel() / Math.Max(1, count)}.");
             TensorMemory.Floats(output).CopyTo(scores);
         }
         finally
