@@ -46,7 +46,12 @@ internal sealed class RandomAttentionScorer : IRowScorer
             throw new ArgumentException($"{rows.Length} values are not {count} rows of [count, query, keys of {_definition.KeyDimension}].", nameof(rows));
         var scratch = _scratch ??= new();
         for (var row = 0; row < count; row++)
-            ScoreRow(rows.Slice(row * width, width), scores.Slice(row * Outputs, Outputs), scratch);
+        {
+            var values = rows.Slice(row * width, width);
+            if (!(values[0] >= 1 && values[0] <= (width - _definition.KeysStart) / _definition.KeyDimension))
+                throw new ArgumentException($"Row {row} says that it has {values[0]} keys, but there is room for {(width - _definition.KeysStart) / _definition.KeyDimension}.", nameof(rows));
+            ScoreRow(values, scores.Slice(row * Outputs, Outputs), scratch);
+        }
     }
 
     // [outer, head, inner] to [outer, inner, head].

@@ -202,6 +202,13 @@ namespace MlNetMlp.RandomFeatures
             public RandomFeatureNetworkSolver Solver { get; init; } = RandomFeatureNetworkSolver.Auto;
 
             /// <summary>
+            /// Bound on Σ‖v_m‖, the lengths of what the heads' outputs are multiplied by, for labels in standard deviations, at least 0; 0 (the default) for
+            /// none. Where ridge regression goes beyond it, the best within it is taken: by least squares, up to 8,192 features.
+            /// </summary>
+            [Range(0, double.MaxValue)]
+            public double MaxNorm { get; init; }
+
+            /// <summary>
             /// Whether sums of products are kept in the model, so that a fit can go on with more rows; null (the default): up to 2,000 features and outputs
             /// together. A model file grows by 4·(M·(d+1))² bytes. Cross-entropy and conjugate gradients keep none.
             /// </summary>
@@ -214,6 +221,8 @@ namespace MlNetMlp.RandomFeatures
                     yield return fault;
                 if (Bias == AttentionBias.Custom != BiasMatrix is not null)
                     yield return new ValidationResult($"option 'BiasMatrix' must be given if and only if 'Bias' is Custom, but 'Bias' is {Bias}");
+                if (MaxNorm > 0 && Solver is RandomFeatureNetworkSolver.CrossEntropy or RandomFeatureNetworkSolver.ConjugateGradient)
+                    yield return new ValidationResult($"option 'MaxNorm' must be 0 with the solver {Solver}: it is for ridge regression from sums");
             }
         }
 

@@ -36,6 +36,7 @@ internal sealed class RandomFeatureAttentionFit(TrainingSet data, TaskHead head,
     private const int SearchElements = 1 << 21;
     private const int MostSampleRows = 5000;
     private const int SampleElements = 1 << 25;
+    private const int MostBoundFeatures = 8192;
 
     private static readonly double[] Strengths = [0, 1, 2, 4, 8];
 
@@ -48,7 +49,7 @@ internal sealed class RandomFeatureAttentionFit(TrainingSet data, TaskHead head,
         using var weight = Weight(features);
         var rows = new FeatureRows(data, head, run, new AttentionMap(features, weight));
         using var sample = data.Sample(Math.Clamp(SampleElements / features.Features, Math.Min(500, MostSampleRows), MostSampleRows));
-        var solution = _readouts.Solve(rows, sample, earlier);
+        var solution = Bound(_readouts.Solve(rows, sample, earlier), rows, earlier, features.Width);
         using var readout = solution.Readout;
         if (_readouts.NeedsCalibration)
             _readouts.Calibrate(rows, readout);
@@ -74,6 +75,33 @@ internal sealed class RandomFeatureAttentionFit(TrainingSet data, TaskHead head,
         using var heads = AttentionHeads.Draw(options, features, run.Random.Weights);
         var strength = options.BiasStrength ?? (options.Bias == AttentionBias.Zero ? 0 : ChooseStrength(features, heads));
         return heads.At(strength).to(run.Device, copy: true).DetachFromDisposeScope();
+    }
+
+    // v_m is √M times less than what φ_m/√M is multiplied by.
+    private ReadoutSolution Bound(ReadoutSolution solution, FeatureRows rows, LeastSquaresSums? earlier, int width)
+    {
+        var radius = options.MaxNorm * Math.Sqrt(options.Heads);
+        if (options.MaxNorm == 0 || GroupBall.Norm(solution.Readout.Coefficients.contiguous(), width) <= radius)
+            return solution;
+        if (rows.Features > MostBoundFeatures)
+            throw new InvalidOperationException($"The option 'MaxNorm' takes up to {MostBoundFeatures} features, but {options.Heads} heads of {width} are {rows.Features}.");
+        using var scope = NewDisposeScope();
+        using var ridge = solution.Readout;
+        using var sums = rows.Sum();
+        if (earlier is not null)
+            sums.Add(earlier);
+        using var centered = sums.Center();
+        var gram = centered.Gram.clone();
+        gram.diagonal().Shift(solution.Penalty ?? 0);
+        var (coefficients, end) = GroupBall.Solve(
+            gram, centered.Moments, centered.LabelSquares.Sum(), width, radius, ridge.Coefficients.contiguous(), new() { GapTolerance = 1e-6, MaxIterations = 5000 });
+        run.Log($"The lengths are bounded by 'MaxNorm' after {end.Iterations} steps, {end.Gap:G2} of the label's variance from the best.");
+        var explained = centered.Moments.Times(2).sub(centered.Gram.mm(coefficients)).mul(coefficients).sum().cpu().item<double>();
+        return solution with
+        {
+            Readout = new(coefficients.MoveToOuterDisposeScope(), centered.Intercept(coefficients).MoveToOuterDisposeScope()),
+            TrainingLoss = Math.Max(0, centered.LabelSquares.Sum() - explained) / centered.Weight / rows.Outputs,
+        };
     }
 
     // Ridge regression on some rows and heads at each strength, judged by leaving out one row at a time.

@@ -263,6 +263,27 @@ public sealed class RandomFeatureAttentionTests
         Assert.Contains("'InitialModel'", Assert.Throws<InvalidOperationException>(() => other.Fit(View(rows))).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Lengths_are_bounded_where_they_would_be_greater()
+    {
+        var rows = View([.. Rows(100)]);
+        var free = Ml.Regression.Trainers.RandomFeatureAttention(Small with { L2 = 1e-4 }).Fit(rows);
+        var norm = Norm(free.Model.Network);
+        var wide = Ml.Regression.Trainers.RandomFeatureAttention(Small with { L2 = 1e-4, MaxNorm = 2 * norm }).Fit(rows);
+        var tight = Ml.Regression.Trainers.RandomFeatureAttention(Small with { L2 = 1e-4, MaxNorm = norm / 4 }).Fit(rows);
+
+        Assert.Equal(Scores(free, rows), Scores(wide, rows));
+        Assert.Equal(norm / 4, Norm(tight.Model.Network), 1e-3 * norm);
+        var (all, bounded) = (Ml.Regression.Evaluate(free.Transform(rows)).RSquared, Ml.Regression.Evaluate(tight.Transform(rows)).RSquared);
+        Assert.True(bounded > 0.3 && bounded < all, $"{bounded} and {all}");
+
+        static double Norm(TrainedNetwork network)
+        {
+            var v = network.Weights.Single(tensor => tensor.Name == "output.weight").Floats.ToArray();
+            return v.Chunk(D + 1).Sum(head => Math.Sqrt(head.Sum(x => (double)x * x))) / Math.Sqrt(20);
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
