@@ -33,7 +33,7 @@ public sealed record SetLayout : IValidatableObject
 
     /// <summary>Numbers of the context.</summary>
     [JsonIgnore]
-    public int ContextWidth => Context.Sum(column => column.Width);
+    public int ContextWidth => (int)Math.Clamp(Context.Sum(column => (long)(column?.Width ?? 0)), 0, MostNumbers);
 
     /// <summary>Index of the first number of the first item.</summary>
     [JsonIgnore]

@@ -30,7 +30,8 @@ public static class GroupBall
         ArgumentNullException.ThrowIfNull(initial);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(radius, 0);
         var unit = squares > 0 ? squares / 2 : 1;
-        var w = initial.clone();
+        using var start = initial.contiguous();
+        var w = start.clone();
         Project(w, groupRows, radius);
         var result = Fista.Minimize(
             w, y => gram.mm(y).sub_(moments), (z, _) => Project(z, groupRows, radius), settings, y => Gap(gram.mm(y).sub_(moments), y, groupRows, radius) / unit,
@@ -84,5 +85,5 @@ public static class GroupBall
         return Math.Max(0, Fista.InnerProduct(gradient, w) + (radius * Norms(gradient, groupRows).max().ToDouble()));
     }
 
-    private static Tensor Norms(Tensor rows, int groupRows) => linalg.vector_norm(rows.view(rows.shape[0] / groupRows, -1), 2, [1]);
+    private static Tensor Norms(Tensor rows, int groupRows) => linalg.vector_norm(rows.reshape(rows.shape[0] / groupRows, -1), 2, [1]);
 }

@@ -81,7 +81,7 @@ internal sealed class RandomFeatureAttentionFit(TrainingSet data, TaskHead head,
     private ReadoutSolution Bound(ReadoutSolution solution, FeatureRows rows, LeastSquaresSums? earlier, int width)
     {
         var radius = options.MaxNorm * Math.Sqrt(options.Heads);
-        if (options.MaxNorm == 0 || GroupBall.Norm(solution.Readout.Coefficients.contiguous(), width) <= radius)
+        if (options.MaxNorm == 0 || GroupBall.Norm(solution.Readout.Coefficients, width) <= radius)
             return solution;
         if (rows.Features > MostBoundFeatures)
             throw new InvalidOperationException($"The option 'MaxNorm' takes up to {MostBoundFeatures} features, but {options.Heads} heads of {width} are {rows.Features}.");
@@ -94,7 +94,7 @@ internal sealed class RandomFeatureAttentionFit(TrainingSet data, TaskHead head,
         var gram = centered.Gram.clone();
         gram.diagonal().Shift(solution.Penalty ?? 0);
         var (coefficients, end) = GroupBall.Solve(
-            gram, centered.Moments, centered.LabelSquares.Sum(), width, radius, ridge.Coefficients.contiguous(), new() { GapTolerance = 1e-6, MaxIterations = 5000 });
+            gram, centered.Moments, centered.LabelSquares.Sum(), width, radius, ridge.Coefficients, new() { GapTolerance = 1e-6, MaxIterations = 5000 });
         run.Log($"The lengths are bounded by 'MaxNorm' after {end.Iterations} steps, {end.Gap:G2} of the label's variance from the best.");
         var explained = centered.Moments.Times(2).sub(centered.Gram.mm(coefficients)).mul(coefficients).sum().cpu().item<double>();
         return solution with

@@ -1,3 +1,4 @@
+using MlNetMlp.Runtime;
 using MlNetMlp.Solvers;
 using static TorchSharp.torch;
 
@@ -33,8 +34,8 @@ public sealed class GroupBallTests
                 var u = zeros_like(w);
                 var group = u.narrow(0, (long)(seed % Groups) * GroupRows, GroupRows);
                 var direction = Normal(seed, GroupRows, 2);
-                group.copy_(direction * (radius / linalg.norm(direction)));
-                Assert.True(((w - projected) * (u - projected)).sum().item<double>() <= 1e-10);
+                group.copy_(direction.Times(radius / linalg.norm(direction).item<double>()));
+                Assert.True(w.sub(projected).mul(u.sub(projected)).sum().item<double>() <= 1e-10);
             }
         }
     }
@@ -44,14 +45,14 @@ public sealed class GroupBallTests
     {
         using var scope = NewDisposeScope();
         var (x, y) = (Normal(5, Rows, Groups * GroupRows), Normal(6, Rows, 2));
-        var gram = x.t().mm(x) + (Penalty * eye(Groups * GroupRows, ScalarType.Float64));
+        var gram = x.t().mm(x).Plus(eye(Groups * GroupRows, dtype: ScalarType.Float64).Times(Penalty));
         var moments = x.t().mm(y);
         var squares = y.mul(y).sum().item<double>();
         var ridge = linalg.solve(gram, moments);
         var norm = GroupBall.Norm(ridge, GroupRows);
         var settings = new FistaSettings { GapTolerance = 1e-12 };
         var wide = GroupBall.Solve(gram, moments, squares, GroupRows, 2 * norm, zeros_like(ridge), settings);
-        Assert.True((wide.Coefficients - ridge).abs().max().item<double>() < 1e-6);
+        Assert.True(wide.Coefficients.sub(ridge).abs().max().item<double>() < 1e-6);
 
         var tight = GroupBall.Solve(gram, moments, squares, GroupRows, norm / 3, ridge, settings);
         Assert.True(tight.Result.Converged);
@@ -59,12 +60,12 @@ public sealed class GroupBallTests
         var least = Objective(tight.Coefficients);
         for (ulong seed = 10; seed < 110; seed++)
         {
-            var other = tight.Coefficients + (0.1 * Normal(seed, Groups * GroupRows, 2));
+            var other = tight.Coefficients.Plus(Normal(seed, Groups * GroupRows, 2).Times(0.1));
             GroupBall.Project(other, GroupRows, norm / 3);
             Assert.True(Objective(other) >= least - 1e-9);
         }
 
-        double Objective(Tensor w) => ((0.5 * (gram.mm(w) * w)) - (moments * w)).sum().item<double>();
+        double Objective(Tensor w) => gram.mm(w).Times(0.5).sub(moments).mul(w).sum().item<double>();
     }
 
     private static Tensor Normal(ulong seed, params long[] shape)

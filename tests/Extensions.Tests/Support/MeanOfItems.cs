@@ -126,7 +126,7 @@ public sealed class MeanOfItemsNetwork : Network
         using var scope = NewDisposeScope();
         var (start, width) = (1 + _definition.ContextWidth, _definition.ItemWidth);
         var items = input.narrow(1, start, input.shape[1] - start).reshape(input.shape[0], -1, width);
-        var means = items.sum(1L) / input.narrow(1, 0, 1);
+        var means = items.sum(1L).div(input.narrow(1, 0, 1));
         return linear.call(cat([input.narrow(1, 1, _definition.ContextWidth), means], 1)).MoveToOuterDisposeScope();
     }
 }
