@@ -15,6 +15,8 @@ try
     var ml = new MLContext(seed: 1);
     Frequencies.Run(ml);
     Console.WriteLine();
+    Sets.Run(ml);
+    Console.WriteLine();
     ForestCover.Run(ml);
     Console.WriteLine();
     GeneratedRows.Run(ml, count);

@@ -10,20 +10,36 @@ internal abstract class VectorReader
     /// <summary>What a feature column must be, for an error.</summary>
     public const string Expected = "a vector of numbers (best Single)";
 
+    /// <summary>Takes the vector of the current row.</summary>
+    /// <returns>Its number of values.</returns>
+    public abstract int Load();
+
+    /// <summary>Copies the vector that was taken last.</summary>
+    /// <param name="destination">Room for exactly one vector.</param>
+    public abstract void Write(Span<float> destination);
+
     /// <summary>Copies the vector of the current row.</summary>
     /// <param name="destination">Room for exactly one vector.</param>
-    public abstract void Read(Span<float> destination);
+    public void Read(Span<float> destination)
+    {
+        Load();
+        Write(destination);
+    }
 
     /// <summary>Number of slots of a feature column.</summary>
     /// <param name="column">The column.</param>
     /// <returns>Its number of slots.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The column is not a vector of numbers of known size.</exception>
-    public static int Width(DataViewSchema.Column column)
-    {
-        if (column.Type is not VectorDataViewType vector || !IsNumber(vector.ItemType))
-            throw DataErrors.WrongType("feature", column.Name, Expected, DataErrors.Describe(column.Type));
-        return vector.IsKnownSize ? vector.Size : throw DataErrors.UnknownSize(column.Name, DataErrors.Describe(column.Type));
-    }
+    public static int Width(DataViewSchema.Column column) =>
+        VectorType(column) is { IsKnownSize: true } vector ? vector.Size : throw DataErrors.UnknownSize(column.Name, DataErrors.Describe(column.Type));
+
+    /// <summary>The type of a feature column, of known size or not.</summary>
+    /// <param name="column">The column.</param>
+    /// <returns>The type.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The column is not a vector of numbers.</exception>
+    public static VectorDataViewType VectorType(DataViewSchema.Column column) => column.Type is VectorDataViewType vector && IsNumber(vector.ItemType)
+        ? vector
+        : throw DataErrors.WrongType("feature", column.Name, Expected, DataErrors.Describe(column.Type));
 
     /// <summary>The feature column of rows to score.</summary>
     /// <param name="schema">The columns.</param>
@@ -79,16 +95,23 @@ internal abstract class VectorReader
 
     private sealed class OneValueReader(Func<float> read) : VectorReader
     {
-        public override void Read(Span<float> destination) => destination[0] = read();
+        public override int Load() => 1;
+
+        public override void Write(Span<float> destination) => destination[0] = read();
     }
 
     private sealed class SingleReader(ValueGetter<VBuffer<float>> getter) : VectorReader
     {
         private VBuffer<float> _buffer;
 
-        public override void Read(Span<float> destination)
+        public override int Load()
         {
             getter(ref _buffer);
+            return _buffer.Length;
+        }
+
+        public override void Write(Span<float> destination)
+        {
             if (_buffer.IsDense)
                 _buffer.GetValues().CopyTo(destination);
             else
@@ -101,9 +124,14 @@ internal abstract class VectorReader
     {
         private VBuffer<T> _buffer;
 
-        public override void Read(Span<float> destination)
+        public override int Load()
         {
             getter(ref _buffer);
+            return _buffer.Length;
+        }
+
+        public override void Write(Span<float> destination)
+        {
             var values = _buffer.GetValues();
             if (_buffer.IsDense)
             {

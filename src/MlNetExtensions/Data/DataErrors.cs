@@ -19,6 +19,28 @@ internal static class DataErrors
     public static ArgumentOutOfRangeException WidthMismatch(string name, int expected, int found) =>
         Schema($"The feature column '{name}' has {found} slots, but the model was trained on {expected}.");
 
+    public static ArgumentOutOfRangeException UnknownItemWidth(string name, string found, string option) =>
+        Schema($"The feature column '{name}' is {found}, a vector of unknown size: give the option '{option}', the number of values of one item.");
+
+    public static ArgumentOutOfRangeException SetWidthMismatch(string name, int found, int itemWidth) =>
+        Schema($"The feature column '{name}' has {found} slots, which is no whole number of items of {itemWidth}.");
+
+    public static ArgumentOutOfRangeException ContextWidthMismatch(string name, int expected, int found) =>
+        Schema($"The context column '{name}' has {found} slots, but the model was trained on {expected}.");
+
+    public static InvalidOperationException SetLength(string column, long row, int length, int itemWidth) =>
+        new($"Column '{column}', row {row} has {length} values, which is no whole number of items of {itemWidth}.");
+
+    public static InvalidOperationException SetCount(string column, long row, float count, string items, int most) =>
+        new($"The count column '{column}' is {count.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; it must be a whole number from 0 to {most}, "
+            + $"the number of items in '{items}'.");
+
+    public static InvalidOperationException EmptySet(string column, long row) =>
+        new($"Column '{column}', row {row} has no items, so there is nothing to tell from: drop the row, or give it an item that stands for none.");
+
+    public static InvalidOperationException LongerSet(string column, long row) =>
+        new($"Column '{column}', row {row} has more items than when the data were read before: they must be the same each time.");
+
     public static InvalidOperationException NonFiniteFeature(string column, long row, int slot, string? slotName, float value) =>
         new($"Column '{column}', row {row}, slot {slot}{(slotName is null ? "" : $" ('{slotName}')")} is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)}. "
             + "Features must be finite: replace missing values first, for instance with Transforms.ReplaceMissingValues, or drop the row.");

@@ -12,26 +12,29 @@ internal static class FeatureSampler
 
     /// <summary>Reads the column.</summary>
     /// <param name="data">The rows.</param>
-    /// <param name="name">The column.</param>
+    /// <param name="columns">The column, or the columns of sets.</param>
     /// <param name="count">Number of rows to keep, each as likely as every other.</param>
     /// <param name="seed">Decides which.</param>
     /// <param name="checkCancelled">Throws when the reading is to stop.</param>
     /// <returns>The statistics, the rows kept [rows, width], and the names of the slots.</returns>
-    public static (FeatureStatistics Statistics, Tensor Sample, string[]? SlotNames) Read(IDataView data, string name, int count, int seed, Action checkCancelled)
+    public static (FeatureStatistics Statistics, Tensor Sample, string[]? SlotNames) Read(IDataView data, FeatureColumns columns, int count, int seed, Action checkCancelled)
     {
-        var column = RowReader.Find(data.Schema, "feature", name);
-        var (width, random) = (VectorReader.Width(column), new DeterministicRandom((ulong)seed));
+        var found = columns.Find(data.Schema);
+        var names = columns.Sets is null ? SlotNames.Get(found[0]) : null;
+        var (width, random) = (columns.Width(data, checkCancelled), new DeterministicRandom((ulong)seed));
         var (moments, kept, rows) = (new FeatureMoments(width), new List<float[]>(), 0L);
         using var group = empty(GroupRows, width);
         var (weights, place) = (Enumerable.Repeat(1f, GroupRows).ToArray(), 0);
-        using var cursor = data.GetRowCursor([column]);
-        var reader = VectorReader.Create(cursor, column);
+        using var cursor = data.GetRowCursor(found);
+        var reader = columns.CreateReader(cursor, acceptNonFinite: false);
         while (cursor.MoveNext())
         {
             var row = TensorMemory.Floats(group).Slice(place * width, width);
-            reader.Read(row);
+            if (reader.Load() > width)
+                throw DataErrors.LongerSet(columns.Name, cursor.Position);
+            reader.Write(row);
             if (Finite.IndexOfNonFinite(row) is >= 0 and var slot)
-                throw DataErrors.NonFiniteFeature(name, cursor.Position, slot, SlotNames.Get(column)?[slot], row[slot]);
+                throw DataErrors.NonFiniteFeature(columns.Name, cursor.Position, slot, names?[slot], row[slot]);
             if (kept.Count < count)
                 kept.Add(row.ToArray());
             else if ((long)(random.NextDouble() * (rows + 1)) is var chosen && chosen < count)
@@ -43,8 +46,8 @@ internal static class FeatureSampler
 
         Flush();
         if (rows == 0)
-            throw new InvalidOperationException($"There are no rows in which to look at the feature column '{name}'.");
-        return (moments.Finish(), tensor(kept.SelectMany(row => row).ToArray(), [kept.Count, width]), SlotNames.Get(column));
+            throw new InvalidOperationException($"There are no rows in which to look at the feature column '{columns.Name}'.");
+        return (moments.Finish(), tensor(kept.SelectMany(row => row).ToArray(), [kept.Count, width]), names);
 
         void Flush()
         {

@@ -5,11 +5,11 @@ using MlNetMlp.Runtime;
 namespace MlNetMlp.Data;
 
 /// <summary>The columns that a trainer reads, by name.</summary>
-/// <param name="Feature">Vector of numbers.</param>
+/// <param name="Features">Vector of numbers, or the columns of sets.</param>
 /// <param name="Label">Number, Boolean, key, or vector of numbers.</param>
 /// <param name="Weight">Example weights, or null.</param>
 /// <param name="Validation">Boolean: the row is for validation and not for training; or null.</param>
-internal sealed record ColumnNames(string Feature, string Label, string? Weight, string? Validation);
+internal sealed record ColumnNames(FeatureColumns Features, string Label, string? Weight, string? Validation);
 
 /// <summary>
 /// Reads the rows of a data view that can be trained on: a row without a label or with weight 0 is passed over and counted, a feature
@@ -20,7 +20,7 @@ internal sealed class RowReader : IDisposable
     private readonly ColumnNames _names;
     private readonly bool _acceptNonFinite;
     private readonly DataViewRowCursor _cursor;
-    private readonly VectorReader _features;
+    private readonly FeatureReader _features;
     private readonly VectorReader _readLabel;
     private readonly float[] _label;
     private readonly Func<float>? _weight;
@@ -31,15 +31,14 @@ internal sealed class RowReader : IDisposable
     {
         _names = names;
         _acceptNonFinite = acceptNonFinite;
-        var feature = Find(data.Schema, "feature", names.Feature);
+        var features = names.Features.Find(data.Schema);
         var label = Find(data.Schema, "label", names.Label);
         var weight = names.Weight is null ? (DataViewSchema.Column?)null : Find(data.Schema, "example weight", names.Weight);
         var validation = names.Validation is null ? (DataViewSchema.Column?)null : Find(data.Schema, "validation", names.Validation);
-        var columns = new[] { feature, label, weight, validation }.OfType<DataViewSchema.Column>().ToArray();
+        var columns = features.Concat(new[] { label, weight, validation }.OfType<DataViewSchema.Column>()).ToArray();
 
         _cursor = data.GetRowCursor(columns, shuffle);
-        VectorReader.Width(feature);
-        _features = VectorReader.Create(_cursor, feature);
+        _features = names.Features.CreateReader(_cursor, acceptNonFinite);
         _readLabel = VectorReader.CreateLabel(_cursor, label);
         _label = new float[VectorReader.LabelWidth(label)];
         _weight = weight is { } w ? ScalarReader.Create(_cursor, w) : null;
@@ -95,9 +94,12 @@ internal sealed class RowReader : IDisposable
                 }
             }
 
-            _features.Read(features);
+            if (_features.Load() > features.Length)
+                throw DataErrors.LongerSet(_names.Features.Name, _cursor.Position);
+            _features.Write(features);
             if (!_acceptNonFinite && Finite.IndexOfNonFinite(features) is >= 0 and var slot)
-                throw DataErrors.NonFiniteFeature(_names.Feature, _cursor.Position, slot, SlotNames.Get(_cursor.Schema[_names.Feature])?[slot], features[slot]);
+                throw DataErrors.NonFiniteFeature(
+                    _names.Features.Name, _cursor.Position, slot, SlotNames.Get(_cursor.Schema[_names.Features.Name])?[slot], features[slot]);
             return true;
         }
 

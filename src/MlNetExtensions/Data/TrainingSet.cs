@@ -1,3 +1,4 @@
+using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using static TorchSharp.torch;
 
@@ -29,13 +30,16 @@ public sealed class TrainingSet : IDisposable
         _stream = stream;
     }
 
-    /// <summary>Number of features of a row.</summary>
+    /// <summary>How a row lies where the method asks for sets of items; null for vectors of known size.</summary>
+    public SetLayout? Sets { get; init; }
+
+    /// <summary>Number of features of a row; of sets, the numbers of the longest row.</summary>
     public int FeatureCount => Statistics.Mean.Count;
 
     /// <summary>Number of rows to train on; those held out are not counted.</summary>
     public long RowCount { get; }
 
-    /// <summary>Means and standard deviations of the features.</summary>
+    /// <summary>Means and standard deviations of the features; of sets, those of rows filled up with zeros.</summary>
     public FeatureStatistics Statistics { get; }
 
     /// <summary>Names of the features, where the feature column names its slots.</summary>

@@ -45,9 +45,12 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     /// <returns>The set and the head of its task.</returns>
     public (TrainingSet Set, TaskHead Head) Load(IDataView data, IDataView? validation, TaskHead? initialHead)
     {
-        var column = RowReader.Find(data.Schema, "feature", settings.Columns.Feature);
+        var features = settings.Columns.Features;
         var label = RowReader.Find(data.Schema, "label", settings.Columns.Label);
-        var (width, labelWidth) = (VectorReader.Width(column), VectorReader.LabelWidth(label));
+        var (width, labelWidth) = (features.Width(data, checkCancelled), VectorReader.LabelWidth(label));
+        if (features.Sets is not null && validation is not null)
+            width = Math.Max(width, features.Width(validation, checkCancelled));
+        var names = features.Sets is null ? SlotNames.Get(data.Schema[features.Name]) : null;
         (_labelMeans, _labelSquares) = (new double[labelWidth], new double[labelWidth]);
         var limit = Math.Max(1, settings.MemoryBudget / RowStore.BytesPerRow(width, labelWidth));
         var known = data.GetRowCount();
@@ -95,8 +98,8 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
                 var held = validation is null ? null : LoadValidation(validation, width, shared);
                 var hold = held is null && settings.Columns.Validation is null ? settings.ValidationFraction : 0;
                 var set = streamed
-                    ? Streamed(data, width, rows, limit, moments.Finish(), SlotNames.Get(column), shared, held, hold)
-                    : InMemory(store, moments.Finish(), SlotNames.Get(column), shared, held, hold, validationFlags);
+                    ? Streamed(data, width, rows, limit, moments.Finish(), names, shared, held, hold)
+                    : InMemory(store, moments.Finish(), names, shared, held, hold, validationFlags);
                 return (set, head);
             }
         }
@@ -120,7 +123,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         if (held is null && train.Length < rows)
             held = RowPool.Gather(all, [.. Enumerable.Range(0, rows).Where(i => isValidation[i]).Select(i => (long)i)]);
         log($"{rows} rows of {statistics.Mean.Count} features are in memory, {held?.Rows ?? 0} held out for validation.");
-        return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, transform.MeanWeight, new RowPool(all, train), null);
+        return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, transform.MeanWeight, new RowPool(all, train), null) { Sets = settings.Columns.Features.Sets };
     }
 
     private TrainingSet Streamed(
@@ -139,13 +142,16 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
             held = source.ReadValidation(room, log);
         var training = settings.Columns.Validation is null && hold == 0 ? rows : source.CountTraining();
         log($"{rows} rows of {width} features do not fit the memory budget of {MemoryBudget.Format(settings.MemoryBudget)}: they are streamed in each epoch, {held?.Rows ?? 0} held out for validation.");
-        return new TrainingSet(statistics, slotNames, training, held, settings.Seed, transform.MeanWeight, null, source with { BufferRows = Math.Max(1, limit - (held?.Rows ?? 0)) });
+        return new TrainingSet(statistics, slotNames, training, held, settings.Seed, transform.MeanWeight, null, source with { BufferRows = Math.Max(1, limit - (held?.Rows ?? 0)) })
+        {
+            Sets = settings.Columns.Features.Sets,
+        };
     }
 
     private RowBlock LoadValidation(IDataView validation, int width, RowTransform transform)
     {
         var columns = settings.Columns with { Validation = null };
-        VectorReader.Find(validation.Schema, columns.Feature, width);
+        columns.Features.Find(validation.Schema, width);
         using var store = new RowStore(width, _labelMeans.Length, validation.GetRowCount(), long.MaxValue);
         using var reader = new RowReader(validation, columns, settings.AcceptNonFinite);
         while (reader.Next(store.NextRow()))

@@ -19,7 +19,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     private readonly IHost _host;
     private readonly DataViewRowCursor _source;
     private readonly BlockScoring _scoring;
-    private readonly VectorReader _reader;
+    private readonly FeatureReader _reader;
     private readonly ValueGetter<DataViewRowId> _sourceId;
     private readonly PassedColumn?[] _passed;
     private readonly DataViewRow _output;
@@ -32,6 +32,10 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     private long[] _batches = [];
     private int _rows;
     private int _index;
+    private int _width;
+
+    // The source stands on a row that was too wide for the block before.
+    private bool _isHeld;
     private long _position = -1;
     private bool _ended;
 
@@ -40,13 +44,13 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
         _host = host;
         _source = source;
         _scoring = scoring;
-        _reader = VectorReader.Create(source, source.Schema[scoring.Feature.Index]);
+        _reader = scoring.Features.CreateReader(source, scoring.Network.AcceptsMissingValues);
         _sourceId = source.GetIdGetter();
         _mostRows = Math.Clamp(MostBlockFeatures / scoring.Network.Inputs, FirstBlockRows / BlockGrowth, MostBlockRows);
         _passed = new PassedColumn?[source.Schema.Count];
         foreach (var column in scoring.Passed)
             _passed[column.Index] = PassedColumn.Create(source, source.Schema[column.Index]);
-        _row = new ScoredRow(this, source.Schema, scoring.Feature.Index);
+        _row = new ScoredRow(this, source.Schema, scoring.Inputs);
         _output = scoring.Scorer.GetRow(_row, scoring.Computed);
     }
 
@@ -105,13 +109,17 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     {
         _host.CheckAlive();
         Grow();
-        var (inputs, outputs) = (_scoring.Network.Inputs, _scoring.Network.Outputs);
+        var outputs = _scoring.Network.Outputs;
         var first = _position + 1;
         _rows = 0;
         _index = 0;
-        while (_rows < _ids.Length && _source.MoveNext())
+        _width = _scoring.Network.Inputs;
+        while (_rows < _ids.Length && (_isHeld || _source.MoveNext()))
         {
-            _reader.Read(_features.AsSpan(_rows * inputs, inputs));
+            _isHeld = !MakeRoom(_reader.Load());
+            if (_isHeld)
+                break;
+            _reader.Write(_features.AsSpan(_rows * _width, _width));
             _sourceId(ref _ids[_rows]);
             _batches[_rows] = _source.Batch;
             foreach (var column in _passed)
@@ -119,11 +127,30 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
             _rows++;
         }
 
-        var features = _features.AsSpan(0, _rows * inputs);
+        var features = _features.AsSpan(0, _rows * _width);
         if (!_scoring.Network.AcceptsMissingValues && Finite.IndexOfNonFinite(features) is >= 0 and var bad)
-            throw DataErrors.NonFiniteFeature(_scoring.Feature.Name, first + (bad / inputs), bad % inputs, _scoring.Network.FeatureNames?[bad % inputs], features[bad]);
+            throw DataErrors.NonFiniteFeature(_scoring.Features.Name, first + (bad / _width), bad % _width, _scoring.Network.FeatureNames?[bad % _width], features[bad]);
         var badRow = _scoring.Network.Score(features, _scores.AsSpan(0, _rows * outputs));
         return badRow < 0 ? _rows > 0 : throw DataErrors.NonFiniteScore(first + badRow);
+    }
+
+    /// <summary>Makes room for a row that may be wider than those of the block so far; false where the block has to be scored first.</summary>
+    private bool MakeRoom(int width)
+    {
+        var wide = Math.Max(width, _width);
+        var needed = (_rows + 1L) * wide;
+        if (_rows > 0 && wide > _scoring.Network.Inputs && needed > MostBlockFeatures)
+            return false;
+        if (_features.Length < needed)
+            Array.Resize(ref _features, (int)Math.Max(needed, Math.Min(2L * _features.Length, MostBlockFeatures)));
+        for (var row = _rows - 1; row >= 0 && wide > _width; row--)
+        {
+            _features.AsSpan(row * _width, _width).CopyTo(_features.AsSpan(row * wide));
+            _features.AsSpan((row * wide) + _width, wide - _width).Clear();
+        }
+
+        _width = wide;
+        return true;
     }
 
     private void Grow()

@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using MlNetMlp.Data;
 using MlNetMlp.Methods;
 
 namespace MlNetMlp.Interop;
@@ -16,17 +17,19 @@ internal sealed class BatchedScoreView : IDataView
     private readonly IDataView _rowWise;
     private readonly IRowToRowMapper _scorer;
     private readonly TrainedNetwork _network;
-    private readonly DataViewSchema.Column _feature;
+    private readonly FeatureColumns _features;
+    private readonly DataViewSchema.Column[] _inputs;
     private readonly DataViewSchema.Column?[] _sourceOf;
 
-    public BatchedScoreView(IHost host, IDataView source, IDataView rowWise, TrainedNetwork network, string featureColumnName)
+    public BatchedScoreView(IHost host, IDataView source, IDataView rowWise, TrainedNetwork network, FeatureColumns features)
     {
         _host = host;
         _source = source;
         _rowWise = rowWise;
         _scorer = (IRowToRowMapper)rowWise;
         _network = network;
-        _feature = source.Schema[featureColumnName];
+        _features = features;
+        _inputs = features.Find(source.Schema, network.Inputs);
         _sourceOf = MatchInputs(source.Schema, rowWise.Schema);
     }
 
@@ -74,11 +77,11 @@ internal sealed class BatchedScoreView : IDataView
             Asked = [.. columnsNeeded.DistinctBy(column => column.Index)];
             var computed = Asked.Where(column => view._sourceOf[column.Index] is null).ToArray();
             var passed = Asked.Select(column => view._sourceOf[column.Index]).OfType<DataViewSchema.Column>().ToArray();
-            Source = [.. passed.Append(view._feature).DistinctBy(column => column.Index)];
+            Source = [.. passed.Concat(view._inputs).DistinctBy(column => column.Index)];
 
             // A value that is disposed by whoever reads it cannot wait in a block.
             CanReadAhead = computed.Length > 0 && passed.All(column => !typeof(IDisposable).IsAssignableFrom(column.Type.RawType));
-            Scoring = new(view.Schema, view._scorer, view._network, view._feature, passed, computed, view._sourceOf);
+            Scoring = new(view.Schema, view._scorer, view._network, view._features, view._inputs, passed, computed, view._sourceOf);
         }
 
         public DataViewSchema.Column[] Asked { get; }
@@ -95,7 +98,8 @@ internal sealed class BatchedScoreView : IDataView
 /// <param name="Schema">The columns after scoring.</param>
 /// <param name="Scorer">ML.NET's scorer of a row.</param>
 /// <param name="Network">The network.</param>
-/// <param name="Feature">The feature column of the source.</param>
+/// <param name="Features">How features are read.</param>
+/// <param name="Inputs">The columns of the source that they are read from.</param>
 /// <param name="Passed">Columns of the source that are asked for.</param>
 /// <param name="Computed">Columns of <paramref name="Schema"/> that are asked for and computed.</param>
 /// <param name="SourceOf">For each column of <paramref name="Schema"/> that of the source; null for one that is computed.</param>
@@ -103,7 +107,8 @@ internal sealed record BlockScoring(
     DataViewSchema Schema,
     IRowToRowMapper Scorer,
     TrainedNetwork Network,
-    DataViewSchema.Column Feature,
+    FeatureColumns Features,
+    DataViewSchema.Column[] Inputs,
     DataViewSchema.Column[] Passed,
     DataViewSchema.Column[] Computed,
     IReadOnlyList<DataViewSchema.Column?> SourceOf);

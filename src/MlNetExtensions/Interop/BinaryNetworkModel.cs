@@ -24,7 +24,7 @@ public sealed class BinaryNetworkModel : NetworkModel, IDistPredictorProducing<f
 
     internal override DataViewSchema ScoreSchema => Columns;
 
-    DataViewType IValueMapper.InputType => new VectorDataViewType(NumberDataViewType.Single, Network.Inputs);
+    DataViewType IValueMapper.InputType => MappedType;
 
     DataViewType IValueMapper.OutputType => NumberDataViewType.Single;
 
@@ -42,22 +42,20 @@ public sealed class BinaryNetworkModel : NetworkModel, IDistPredictorProducing<f
 
     ValueMapper<TSource, TDestination> IValueMapper.GetMapper<TSource, TDestination>()
     {
-        var (features, scores) = MapperBuffers<TSource>();
+        var scorer = CreateVectorScorer<TSource>();
         return (ValueMapper<TSource, TDestination>)(Delegate)(ValueMapper<VBuffer<float>, float>)((in VBuffer<float> source, ref float score) =>
         {
-            ScoreOne(source, features, scores);
-            score = scores[0];
+            score = scorer.Score(source)[0];
         });
     }
 
     ValueMapper<TSource, TDestination, TProbability> IValueMapperDist.GetMapper<TSource, TDestination, TProbability>()
     {
-        var (features, scores) = MapperBuffers<TSource>();
+        var scorer = CreateVectorScorer<TSource>();
         return (ValueMapper<TSource, TDestination, TProbability>)(Delegate)(ValueMapper<VBuffer<float>, float, float>)(
             (in VBuffer<float> source, ref float score, ref float probability) =>
             {
-                ScoreOne(source, features, scores);
-                score = scores[0];
+                score = scorer.Score(source)[0];
                 probability = Probability(score);
             });
     }

@@ -8,7 +8,8 @@ namespace MlNetMlp.Interop;
 internal sealed class BoundNetwork : ISchemaBoundRowMapper
 {
     private readonly NetworkModel _model;
-    private readonly DataViewSchema.Column _feature;
+    private readonly FeatureColumns _features;
+    private readonly DataViewSchema.Column[] _columns;
 
     public BoundNetwork(NetworkModel model, RoleMappedSchema schema)
     {
@@ -16,7 +17,8 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         InputRoleMappedSchema = schema;
         if (schema.Feature is not { } feature)
             throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
-        _feature = VectorReader.Find(schema.Schema, feature.Name, model.Network.Inputs);
+        _features = new(feature.Name, model.Network.Sets);
+        _columns = _features.Find(schema.Schema, model.Network.Inputs);
     }
 
     public RoleMappedSchema InputRoleMappedSchema { get; }
@@ -27,10 +29,10 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
 
     public ISchemaBindableMapper Bindable => _model;
 
-    public IEnumerable<KeyValuePair<RoleMappedSchema.ColumnRole, string>> GetInputColumnRoles() => [RoleMappedSchema.ColumnRole.Feature.Bind(_feature.Name)];
+    public IEnumerable<KeyValuePair<RoleMappedSchema.ColumnRole, string>> GetInputColumnRoles() => [RoleMappedSchema.ColumnRole.Feature.Bind(_features.Name)];
 
     public IEnumerable<DataViewSchema.Column> GetDependenciesForNewColumns(IEnumerable<DataViewSchema.Column> dependingColumns) =>
-        dependingColumns.Any() ? [_feature] : [];
+        dependingColumns.Any() ? _columns : [];
 
     public DataViewRow GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns)
     {
@@ -38,7 +40,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         RowScores? scores = null;
         foreach (var column in activeColumns)
         {
-            scores ??= RowScores.Of(input, _feature, _model.Network);
+            scores ??= RowScores.Of(input, _features, _model.Network);
             getters[column.Index] = _model.CreateGetter(column.Index, scores);
         }
 

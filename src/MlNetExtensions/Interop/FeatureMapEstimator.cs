@@ -38,7 +38,7 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        MethodTraining.CheckFeature(inputSchema, _method.Options.InputColumnName);
+        MethodTraining.CheckFeature(inputSchema, _method.Options.InputColumnName, _method.Sets);
         return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
     }
 
@@ -53,15 +53,16 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
     {
         ArgumentNullException.ThrowIfNull(input);
         var options = _method.Options;
-        MethodTraining.CheckFeature(SchemaShape.Create(input.Schema), options.InputColumnName);
+        MethodTraining.CheckFeature(SchemaShape.Create(input.Schema), options.InputColumnName, _method.Sets);
+        var columns = FeatureColumns.Of(input.Schema, options.InputColumnName, _method.Sets);
         using var channel = _host.Start("Fit");
         channel.Info($"{_method.Name} reads '{options.InputColumnName}', seed {_seed}, {LibTorch.Load()}.");
         var observer = new TrainingObserver(channel.Info, null, () => _host.CheckAlive(), KeepBestWhenCancelled: false, CancellationToken.None);
 
         // Everything that is made below is released at the end: what lives on is in managed memory.
         using var scope = TorchSharp.torch.NewDisposeScope();
-        var (statistics, rows, names) = FeatureSampler.Read(input, options.InputColumnName, _method.SampleRows, _seed, () => _host.CheckAlive());
-        using var sample = new FeatureSample(statistics, rows);
+        var (statistics, rows, names) = FeatureSampler.Read(input, columns, _method.SampleRows, _seed, () => _host.CheckAlive());
+        using var sample = new FeatureSample(statistics, rows) { Sets = columns.Sets };
         using var run = new TrainingRun(TorchSharp.torch.CPU, _seed, observer, null);
         using var network = _method.Fit(sample, run);
         var trained = new TrainedNetwork(network.Definition, network.ReadWeights(), new FeatureHead { Width = network.Definition.Outputs })
@@ -69,6 +70,7 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
             MethodName = _method.Name,
             OptionsJson = System.Text.Json.JsonSerializer.Serialize(options, options.GetType(), Persistence.StrictJson.Settings),
             FeatureNames = names,
+            Sets = columns.Sets,
         };
         return new(_host, trained, _outputColumnName, options.InputColumnName);
     }

@@ -59,7 +59,7 @@ internal sealed class MethodTraining
     /// <returns>The label column.</returns>
     public SchemaShape.Column CheckColumns(SchemaShape schema, TaskAdapter task)
     {
-        CheckFeature(schema, Options.FeatureColumnName);
+        CheckFeature(schema, Options.FeatureColumnName, _method.Sets);
         var label = Find(schema, "label", Options.LabelColumnName);
         if (!task.Accepts(label))
             throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
@@ -95,17 +95,37 @@ internal sealed class MethodTraining
         return new NetworkFit(_method, task.Kind, classNames, _seed, device, observer).Run(data, validation, initial);
     }
 
-    /// <summary>Checks a feature column.</summary>
+    /// <summary>Checks a feature column and those that are read with it.</summary>
     /// <param name="schema">The columns.</param>
     /// <param name="name">The name.</param>
-    public static void CheckFeature(SchemaShape schema, string name)
+    /// <param name="sets">What the method says of sets; null for a vector of known size.</param>
+    public static void CheckFeature(SchemaShape schema, string name, SetInput? sets)
     {
         var feature = Find(schema, "feature", name);
-        if (feature.Kind == SchemaShape.Column.VectorKind.VariableVector)
-            throw DataErrors.UnknownSize(feature.Name, feature.GetTypeString());
-        if (feature.Kind != SchemaShape.Column.VectorKind.Vector || feature.IsKey || !VectorReader.IsNumber(feature.ItemType))
+        if (feature.Kind == SchemaShape.Column.VectorKind.Scalar || feature.IsKey || !VectorReader.IsNumber(feature.ItemType))
             throw DataErrors.WrongType("feature", feature.Name, VectorReader.Expected, feature.GetTypeString());
+        var isOfUnknownSize = feature.Kind == SchemaShape.Column.VectorKind.VariableVector;
+        if (isOfUnknownSize && sets is null)
+            throw DataErrors.UnknownSize(feature.Name, feature.GetTypeString());
+        if (isOfUnknownSize && sets is { ItemWidth: null, ContextColumnNames.Count: 0 })
+            throw DataErrors.UnknownItemWidth(feature.Name, feature.GetTypeString(), sets.ItemWidthOption);
+        foreach (var context in sets?.ContextColumnNames ?? [])
+        {
+            var column = Find(schema, "context", context);
+            if (column.Kind == SchemaShape.Column.VectorKind.VariableVector || column.IsKey || !VectorReader.IsNumber(column.ItemType))
+                throw DataErrors.WrongType("context", context, "a number or a vector of numbers of known size", column.GetTypeString());
+        }
+
+        CheckNumber(schema, "count", sets?.CountColumnName);
     }
+
+    /// <summary>Checks the columns that a trained network reads.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <param name="name">The feature column.</param>
+    /// <param name="network">The network.</param>
+    public static void CheckFeature(SchemaShape schema, string name, TrainedNetwork network) => CheckFeature(schema, name, network.Sets is not { } sets
+        ? null
+        : new SetInput(sets.IsOneItem ? null : sets.ItemWidth, [.. sets.Context.Select(column => column.Name)], sets.CountColumnName));
 
     private TrainedNetwork? FindInitial() => Options.InitialModel is null
         ? null

@@ -47,8 +47,10 @@ public sealed class NetworkConverter<TModel>
     {
         ArgumentNullException.ThrowIfNull(input);
         var data = _before(input);
-        VectorReader.Find(data.Schema, _original.FeatureColumnName, _original.Model.Network.Inputs);
-        return Run(() => FeatureSampler.Read(data, _original.FeatureColumnName, _conversion.SampleRows, _seed, () => _host.CheckAlive()) is var (statistics, rows, _)
+        var network = _original.Model.Network;
+        var columns = new FeatureColumns(_original.FeatureColumnName, network.Sets);
+        columns.Find(data.Schema, network.Inputs);
+        return Run(() => FeatureSampler.Read(data, columns, _conversion.SampleRows, _seed, () => _host.CheckAlive()) is var (statistics, rows, _)
             ? new FeatureSample(statistics, rows)
             : null);
     }
@@ -76,6 +78,7 @@ public sealed class NetworkConverter<TModel>
             MethodName = _conversion.Name,
             OptionsJson = JsonSerializer.Serialize(options, options.GetType(), StrictJson.Settings),
             FeatureNames = original.FeatureNames,
+            Sets = original.Sets,
             DiagnosticsJson = run.DiagnosticsJson,
         };
         return (TModel)NetworkReplacement.Replace(_host, _model, converted);

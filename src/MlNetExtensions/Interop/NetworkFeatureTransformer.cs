@@ -58,7 +58,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return new BatchedScoreView(_host, input, RowWise(input), Network, InputColumnName);
+        return new BatchedScoreView(_host, input, RowWise(input), Network, new(InputColumnName, Network.Sets));
     }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => RowWise(new EmptyDataView(_host, inputSchema));
@@ -115,12 +115,14 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
 internal sealed class NetworkFeatureMapper : IRowMapper
 {
     private readonly NetworkFeatureTransformer _transformer;
-    private readonly DataViewSchema.Column _input;
+    private readonly FeatureColumns _columns;
+    private readonly HashSet<int> _inputs;
 
     public NetworkFeatureMapper(NetworkFeatureTransformer transformer, DataViewSchema schema)
     {
         _transformer = transformer;
-        _input = VectorReader.Find(schema, transformer.InputColumnName, transformer.Network.Inputs);
+        _columns = new(transformer.InputColumnName, transformer.Network.Sets);
+        _inputs = [.. _columns.Find(schema, transformer.Network.Inputs).Select(column => column.Index)];
     }
 
     public DataViewSchema.DetachedColumn[] GetOutputColumns()
@@ -131,12 +133,12 @@ internal sealed class NetworkFeatureMapper : IRowMapper
         return [new(_transformer.OutputColumnName, new VectorDataViewType(NumberDataViewType.Single, outputs), annotations.ToAnnotations())];
     }
 
-    public Func<int, bool> GetDependencies(Func<int, bool> activeOutput) => activeOutput(0) ? column => column == _input.Index : _ => false;
+    public Func<int, bool> GetDependencies(Func<int, bool> activeOutput) => activeOutput(0) ? _inputs.Contains : _ => false;
 
     public Delegate?[] CreateGetters(DataViewRow input, Func<int, bool> activeOutput, out Action? disposer)
     {
         disposer = null;
-        return [activeOutput(0) ? RowScores.Of(input, _input, _transformer.Network).VectorGetter() : null];
+        return [activeOutput(0) ? RowScores.Of(input, _columns, _transformer.Network).VectorGetter() : null];
     }
 
     public ITransformer GetTransformer() => _transformer;

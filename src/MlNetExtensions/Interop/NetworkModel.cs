@@ -70,19 +70,16 @@ public abstract class NetworkModel : IPredictor, ISchemaBindableMapper, ICanSave
             : throw new Persistence.ModelFormatException($"{TrainedNetworkFile.HeaderEntryName}: the task is {network.Head.GetType().Name}, but the model is one for {typeof(THead).Name}.");
     }
 
-    /// <summary>Checks what ML.NET's generic mapper interfaces are asked for, and creates scores for one row at a time.</summary>
-    private protected (float[] Features, float[] Scores) MapperBuffers<TSource>()
+    /// <summary>What ML.NET's generic mapper interfaces are told of the vectors to map.</summary>
+    private protected VectorDataViewType MappedType => Network.Sets switch
     {
-        if (typeof(TSource) != typeof(VBuffer<float>))
-            throw new InvalidOperationException($"The model maps vectors of Single, not {typeof(TSource)}.");
-        return (new float[Network.Inputs], new float[Network.Outputs]);
-    }
+        null => new(NumberDataViewType.Single, Network.Inputs),
+        { IsOneItem: true } one => new(NumberDataViewType.Single, one.ItemWidth),
+        _ => new(NumberDataViewType.Single),
+    };
 
-    private protected void ScoreOne(in VBuffer<float> source, float[] features, float[] scores)
-    {
-        if (source.Length != features.Length)
-            throw Data.DataErrors.WidthMismatch("Features", features.Length, source.Length);
-        source.CopyTo(features);
-        RowScores.Compute(Network, features, scores, row: 0, "Features");
-    }
+    /// <summary>Checks what ML.NET's generic mapper interfaces are asked for, and makes what scores one row at a time.</summary>
+    private protected VectorScorer CreateVectorScorer<TSource>() => typeof(TSource) == typeof(VBuffer<float>)
+        ? new(Network)
+        : throw new InvalidOperationException($"The model maps vectors of Single, not {typeof(TSource)}.");
 }

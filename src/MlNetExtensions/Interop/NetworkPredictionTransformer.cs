@@ -48,7 +48,9 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
     {
         CheckColumns(inputSchema);
-        return Inner.GetOutputSchema(inputSchema);
+
+        // ML.NET's own transformer has it that the feature column is of the very type that it was trained on.
+        return Inner.Transform(new EmptyDataView(_host, inputSchema)).Schema;
     }
 
     /// <summary>Adds the predictions. They are computed when rows are read, and only the columns that are asked for.</summary>
@@ -59,7 +61,7 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     {
         ArgumentNullException.ThrowIfNull(input);
         CheckColumns(input.Schema);
-        return new BatchedScoreView(_host, input, Inner.Transform(input), Model.Network, FeatureColumnName);
+        return new BatchedScoreView(_host, input, Inner.Transform(input), Model.Network, Columns);
     }
 
     /// <summary>The same predictions by another model.</summary>
@@ -91,11 +93,13 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     /// <summary>Gives native memory back. Others may share the model, so it still works: whoever scores next has the memory taken again.</summary>
     public void Dispose() => Model.Network.Release();
 
+    private FeatureColumns Columns => new(FeatureColumnName, Model.Network.Sets);
+
     // ML.NET's own transformer says of a column that is missing only that it is missing, under the name of its role.
     private void CheckColumns(DataViewSchema schema)
     {
         ArgumentNullException.ThrowIfNull(schema);
-        VectorReader.Find(schema, FeatureColumnName, Model.Network.Inputs);
+        Columns.Find(schema, Model.Network.Inputs);
     }
 }
 

@@ -34,7 +34,7 @@ public sealed class PretrainedFeatureEstimator : IEstimator<NetworkFeatureTransf
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        MethodTraining.CheckFeature(inputSchema, _inputColumnName);
+        MethodTraining.CheckFeature(inputSchema, _inputColumnName, _body);
         return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
     }
 

@@ -25,7 +25,7 @@ public sealed class RegressionNetworkModel : NetworkModel, IPredictorProducing<f
 
     internal override DataViewSchema ScoreSchema => Columns;
 
-    DataViewType IValueMapper.InputType => new VectorDataViewType(NumberDataViewType.Single, Network.Inputs);
+    DataViewType IValueMapper.InputType => MappedType;
 
     DataViewType IValueMapper.OutputType => NumberDataViewType.Single;
 
@@ -39,11 +39,10 @@ public sealed class RegressionNetworkModel : NetworkModel, IPredictorProducing<f
 
     ValueMapper<TSource, TDestination> IValueMapper.GetMapper<TSource, TDestination>()
     {
-        var (features, scores) = MapperBuffers<TSource>();
+        var scorer = CreateVectorScorer<TSource>();
         return (ValueMapper<TSource, TDestination>)(Delegate)(ValueMapper<VBuffer<float>, float>)((in VBuffer<float> source, ref float score) =>
         {
-            ScoreOne(source, features, scores);
-            score = scores[0];
+            score = scorer.Score(source)[0];
         });
     }
 

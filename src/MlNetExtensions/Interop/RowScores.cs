@@ -14,11 +14,11 @@ internal abstract class RowScores
 
     /// <summary>The scores that a row brings along, or else those that are computed of its features.</summary>
     /// <param name="input">The row.</param>
-    /// <param name="featureColumn">Its feature column.</param>
+    /// <param name="features">The columns that its features come from.</param>
     /// <param name="network">The network.</param>
     /// <returns>The scores of the row that is current at the time.</returns>
-    public static RowScores Of(DataViewRow input, DataViewSchema.Column featureColumn, TrainedNetwork network) =>
-        (input as ScoredRow)?.Scores ?? new ComputedScores(input, featureColumn, network);
+    public static RowScores Of(DataViewRow input, FeatureColumns features, TrainedNetwork network) =>
+        (input as ScoredRow)?.Scores ?? new ComputedScores(input, features, network);
 
     /// <summary>Copies scores into a vector of a data view.</summary>
     /// <param name="scores">The scores of a row.</param>
@@ -31,7 +31,7 @@ internal abstract class RowScores
     }
 
     /// <summary>Scores one row and refuses features and scores that are not finite.</summary>
-    public static void Compute(TrainedNetwork network, float[] features, float[] scores, long row, string featureColumn)
+    public static void Compute(TrainedNetwork network, ReadOnlySpan<float> features, Span<float> scores, long row, string featureColumn)
     {
         if (!network.AcceptsMissingValues && Finite.IndexOfNonFinite(features) is >= 0 and var slot)
             throw DataErrors.NonFiniteFeature(featureColumn, row, slot, network.FeatureNames?[slot], features[slot]);
@@ -45,10 +45,10 @@ internal abstract class RowScores
 }
 
 /// <summary>Scores each row when it is first asked for, as a prediction engine does.</summary>
-internal sealed class ComputedScores(DataViewRow input, DataViewSchema.Column featureColumn, TrainedNetwork network) : RowScores
+internal sealed class ComputedScores(DataViewRow input, FeatureColumns columns, TrainedNetwork network) : RowScores
 {
-    private readonly VectorReader _reader = VectorReader.Create(input, featureColumn);
-    private readonly float[] _features = new float[network.Inputs];
+    private readonly FeatureReader _reader = columns.CreateReader(input, network.AcceptsMissingValues);
+    private float[] _features = new float[network.Inputs];
     private readonly float[] _scores = new float[network.Outputs];
     private long _position = -1;
 
@@ -58,8 +58,11 @@ internal sealed class ComputedScores(DataViewRow input, DataViewSchema.Column fe
         {
             if (_position != input.Position || _position < 0)
             {
-                _reader.Read(_features);
-                Compute(network, _features, _scores, input.Position, featureColumn.Name);
+                var width = _reader.Load();
+                if (width > _features.Length)
+                    _features = new float[width];
+                _reader.Write(_features);
+                Compute(network, _features, _scores, input.Position, columns.Name);
                 _position = input.Position;
             }
 

@@ -7,12 +7,12 @@ namespace MlNetMlp.Interop;
 internal sealed class ScoredRow : DataViewRow
 {
     private readonly BatchedScoreCursor _cursor;
-    private readonly int _featureIndex;
+    private readonly IReadOnlyList<DataViewSchema.Column> _features;
 
-    public ScoredRow(BatchedScoreCursor cursor, DataViewSchema schema, int featureIndex)
+    public ScoredRow(BatchedScoreCursor cursor, DataViewSchema schema, IReadOnlyList<DataViewSchema.Column> features)
     {
         _cursor = cursor;
-        _featureIndex = featureIndex;
+        _features = features;
         Schema = schema;
         Scores = new BlockScores(cursor);
     }
@@ -25,7 +25,7 @@ internal sealed class ScoredRow : DataViewRow
 
     public override DataViewSchema Schema { get; }
 
-    public override bool IsColumnActive(DataViewSchema.Column column) => column.Index == _featureIndex;
+    public override bool IsColumnActive(DataViewSchema.Column column) => _features.Any(feature => feature.Index == column.Index);
 
     public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column) =>
         throw new InvalidOperationException("The row is scored already; its features are not kept.");

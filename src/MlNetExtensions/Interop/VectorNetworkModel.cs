@@ -13,7 +13,7 @@ public abstract class VectorNetworkModel : NetworkModel, IPredictorProducing<VBu
     {
     }
 
-    DataViewType IValueMapper.InputType => new VectorDataViewType(NumberDataViewType.Single, Network.Inputs);
+    DataViewType IValueMapper.InputType => MappedType;
 
     DataViewType IValueMapper.OutputType => ScoreType;
 
@@ -23,12 +23,9 @@ public abstract class VectorNetworkModel : NetworkModel, IPredictorProducing<VBu
 
     ValueMapper<TSource, TDestination> IValueMapper.GetMapper<TSource, TDestination>()
     {
-        var (features, scores) = MapperBuffers<TSource>();
+        var scorer = CreateVectorScorer<TSource>();
         return (ValueMapper<TSource, TDestination>)(Delegate)(ValueMapper<VBuffer<float>, VBuffer<float>>)(
             (in VBuffer<float> source, ref VBuffer<float> destination) =>
-            {
-                ScoreOne(source, features, scores);
-                RowScores.Put(scores, ref destination);
-            });
+                RowScores.Put(scorer.Score(source), ref destination));
     }
 }

@@ -23,7 +23,10 @@ public abstract record FeatureOptions
 /// <param name="Sample">Rows drawn at random, Single [rows, features]; as many as the method asked for, or all that there are.</param>
 public sealed record FeatureSample(FeatureStatistics Statistics, Tensor Sample) : IDisposable
 {
-    /// <summary>Number of features of a row.</summary>
+    /// <summary>How a row lies where the method asks for sets of items; null for vectors of known size.</summary>
+    public SetLayout? Sets { get; init; }
+
+    /// <summary>Number of features of a row; of sets, the numbers of the longest row.</summary>
     public int FeatureCount => Statistics.Mean.Count;
 
     /// <summary>Releases the sample.</summary>
@@ -38,6 +41,9 @@ public interface IFeatureMethod
 
     /// <summary>The options, which are checked when the estimator is made.</summary>
     FeatureOptions Options { get; }
+
+    /// <summary>What the method wants where its rows are sets of items rather than vectors of known size; null by default.</summary>
+    SetInput? Sets => null;
 
     /// <summary>Number of rows that the method wants to see, at least 1.</summary>
     int SampleRows { get; }

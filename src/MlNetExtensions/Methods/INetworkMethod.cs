@@ -20,6 +20,12 @@ public interface INetworkMethod
     bool AcceptsMissingValues => false;
 
     /// <summary>
+    /// What the method wants where its rows are sets of items rather than vectors of known size: rows are then laid out as
+    /// <see cref="TrainingSet.Sets"/> says. Null by default.
+    /// </summary>
+    SetInput? Sets => null;
+
+    /// <summary>
     /// Whether the method itself holds out the share <see cref="NetworkOptions.ValidationFraction"/> of the rows: all of them come as training
     /// rows then, but where a column or a data view of their own says which ones are held out.
     /// </summary>

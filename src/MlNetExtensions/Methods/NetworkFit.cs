@@ -26,10 +26,11 @@ internal sealed record NetworkFit(
     {
         var options = Method.Options;
         validation ??= options.ValidationData;
+        var features = FeatureColumns.Of(data.Schema, options.FeatureColumnName, Method.Sets);
         var loader = new TrainingSetLoader(
             new LoadSettings(
                 Task,
-                new ColumnNames(options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName, validation is null ? options.ValidationColumnName : null),
+                new ColumnNames(features, options.LabelColumnName, options.ExampleWeightColumnName, validation is null ? options.ValidationColumnName : null),
                 ClassNames,
                 options.ClassWeights,
                 Method.HoldsOutRows ? 0 : options.ValidationFraction,
@@ -45,7 +46,7 @@ internal sealed record NetworkFit(
         // Everything that is made below is released at the end: what lives on is in managed memory.
         using var scope = NewDisposeScope();
         using var start = initial?.CreateNetwork();
-        CheckInitial(initial, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
+        CheckInitial(initial, features.Sets, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
         var (set, head) = loader.Load(data, validation, initial?.Head);
         using (set)
         using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve, initial?.State))
@@ -58,6 +59,7 @@ internal sealed record NetworkFit(
                 OptionsJson = options.ToJson(),
                 AcceptsMissingValues = Method.AcceptsMissingValues,
                 FeatureNames = set.SlotNames,
+                Sets = set.Sets,
                 LearningCurve = run.Curve,
                 State = run.State,
                 DiagnosticsJson = run.DiagnosticsJson ?? initial?.DiagnosticsJson,
@@ -65,10 +67,12 @@ internal sealed record NetworkFit(
         }
     }
 
-    private void CheckInitial(TrainedNetwork? initial, int labelWidth)
+    private void CheckInitial(TrainedNetwork? initial, SetLayout? sets, int labelWidth)
     {
         if (initial is null)
             return;
+        if (initial.MethodName == Method.Name && !Equals(initial.Sets, sets))
+            throw new InvalidOperationException($"The option 'InitialModel' holds a model of {initial.Sets}, which cannot go on from rows of {sets}.");
         var fits = (Task, initial.Head) switch
         {
             (TaskKind.Regression, RegressionHead) or (TaskKind.Binary, BinaryHead) => true,

@@ -24,18 +24,18 @@ public sealed class TrainedNetwork
     {
         (Definition, Weights, Head) = (definition, weights, head);
         weights.CheckFinite();
-        var dense = definition.BuildDense(weights.Read());
-        if (dense is null)
+        var managed = definition.BuildScorer(weights.Read());
+        if (managed is null)
         {
             LibTorch.Load();
             Network.CheckWeights(definition, weights);
         }
-        else if (dense.Inputs != definition.Inputs || dense.Outputs != definition.Outputs)
+        else if (managed.Inputs != definition.Inputs || managed.Outputs != definition.Outputs)
         {
-            throw new ModelFormatException($"{definition} promises {definition.Outputs} values of {definition.Inputs}, but computes {dense.Outputs} of {dense.Inputs}.");
+            throw new ModelFormatException($"{definition} promises {definition.Outputs} values of {definition.Inputs}, but computes {managed.Outputs} of {managed.Inputs}.");
         }
 
-        _scorer = (IRowScorer?)dense ?? new NativeScorer(definition, weights);
+        _scorer = managed ?? new NativeScorer(definition, weights);
     }
 
     /// <summary>The record that rebuilds the network.</summary>
@@ -56,6 +56,9 @@ public sealed class TrainedNetwork
     /// <summary>Whether it takes features that are NaN or infinite.</summary>
     public bool AcceptsMissingValues { get; init; }
 
+    /// <summary>How a row lies where rows are sets of items, and the columns that it comes from beside the features; null for vectors of known size.</summary>
+    public SetLayout? Sets { get; init; }
+
     /// <summary>Names of the features, where the training data named them.</summary>
     public IReadOnlyList<string>? FeatureNames { get; init; }
 
@@ -74,7 +77,7 @@ public sealed class TrainedNetwork
     /// <summary>Number of trained and fixed values in the network.</summary>
     public long WeightCount => Definition.WeightCount;
 
-    /// <summary>Number of features of a row.</summary>
+    /// <summary>Number of features of a row; for <see cref="Sets"/> numbers of the longest row that it was trained on.</summary>
     public int Inputs => Definition.Inputs;
 
     /// <summary>Number of scores of a row.</summary>
@@ -84,7 +87,7 @@ public sealed class TrainedNetwork
     /// Scores rows: regression in the label's unit, binary as logits, multiclass as probabilities, features as activations. A row's scores do
     /// not depend on the rows that are scored with it. Safe for all threads at once.
     /// </summary>
-    /// <param name="rows">Features [n, <see cref="Inputs"/>], row after row.</param>
+    /// <param name="rows">Features [n, <see cref="Inputs"/>], row after row; rows of <see cref="Sets"/> may have any one width that these have.</param>
     /// <param name="scores">Room for [n, <see cref="Outputs"/>] scores.</param>
     /// <returns>Index of the first row with a score that is not finite, or -1.</returns>
     public int Score(ReadOnlySpan<float> rows, Span<float> scores)
@@ -132,7 +135,7 @@ public sealed class TrainedNetwork
         if (Definition.Body is not { } body)
             return null;
         var reader = Weights.ReadPart();
-        if (body.BuildDense(reader) is null)
+        if (body.BuildScorer(reader) is null)
         {
             LibTorch.Load();
             Network.TakeWeights(body, reader);
@@ -161,6 +164,7 @@ public sealed class TrainedNetwork
         OptionsJson = OptionsJson,
         AcceptsMissingValues = AcceptsMissingValues,
         FeatureNames = FeatureNames,
+        Sets = Sets,
         LearningCurve = learningCurve,
         State = state,
         DiagnosticsJson = DiagnosticsJson,

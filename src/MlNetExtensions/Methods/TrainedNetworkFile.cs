@@ -51,6 +51,9 @@ internal static class TrainedNetworkFile
 
         public IReadOnlyList<string>? FeatureNames { get; init; }
 
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public SetLayout? Sets { get; init; }
+
         public required LearningCurve LearningCurve { get; init; }
 
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -81,6 +84,7 @@ internal static class TrainedNetworkFile
                 AcceptsMissingValues = network.AcceptsMissingValues,
                 Options = JsonSerializer.Deserialize<JsonElement>(network.OptionsJson),
                 FeatureNames = network.FeatureNames,
+                Sets = network.Sets,
                 LearningCurve = network.LearningCurve,
                 Diagnostics = network.DiagnosticsJson is { } json ? JsonSerializer.Deserialize<JsonElement>(json) : null,
                 StateBytes = network.State?.ByteCount,
@@ -101,6 +105,12 @@ internal static class TrainedNetworkFile
             throw InHeader($"the network has {definition.Outputs} outputs, but its task needs {header.Head.Outputs}");
         if (header.FeatureNames is { } names && names.Count != definition.Inputs)
             throw InHeader($"there are {names.Count} feature names for {definition.Inputs} features");
+        if (header.Sets is { } sets)
+        {
+            CheckRanges(sets);
+            if (!sets.Allows(definition.Inputs))
+                throw InHeader($"the network has {definition.Inputs} inputs, which are no row of {sets}");
+        }
 
         if (definition.WeightCount is <= 0 or > long.MaxValue / 8)
             throw InHeader($"{definition} is not a network of a possible size");
@@ -119,6 +129,7 @@ internal static class TrainedNetworkFile
             AcceptsMissingValues = header.AcceptsMissingValues,
             OptionsJson = header.Options.GetRawText(),
             FeatureNames = header.FeatureNames,
+            Sets = header.Sets,
             LearningCurve = header.LearningCurve,
             State = state,
             DiagnosticsJson = header.Diagnostics?.GetRawText(),

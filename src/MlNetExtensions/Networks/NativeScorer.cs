@@ -23,6 +23,9 @@ internal sealed class NativeScorer(NetworkDefinition definition, WeightSet weigh
 
     public void Score(ReadOnlySpan<float> rows, Span<float> scores)
     {
+        var count = scores.Length / Outputs;
+        if (count == 0)
+            return;
         var network = Enter();
         try
         {
@@ -30,11 +33,11 @@ internal sealed class NativeScorer(NetworkDefinition definition, WeightSet weigh
             using var threads = TorchThreads.Limit(1);
             using var inference = inference_mode();
             using var scope = NewDisposeScope();
-            var input = empty(rows.Length / Inputs, Inputs);
+            var input = empty(count, rows.Length / count);
             rows.CopyTo(TensorMemory.Floats(input));
             var output = network.call(input).contiguous();
             if (output.numel() != scores.Length)
-                throw new InvalidOperationException($"{definition} promises {Outputs} values for a row, but its network puts out {output.numel() * Inputs / rows.Length}.");
+                throw new InvalidOperationException($"{definition} promises {Outputs} values for a row, but its network puts out {output.numel() / count}.");
             TensorMemory.Floats(output).CopyTo(scores);
         }
         finally

@@ -49,4 +49,12 @@ public abstract record NetworkDefinition
     /// <param name="weights">The trained weights.</param>
     /// <returns>The program, or null where the network is more than dense layers.</returns>
     public virtual DenseProgram? BuildDense(WeightReader weights) => null;
+
+    /// <summary>
+    /// Builds the same function as managed code, if there is such: the network then scores without libtorch. The default is that of
+    /// <see cref="BuildDense"/>.
+    /// </summary>
+    /// <param name="weights">The trained weights.</param>
+    /// <returns>The scorer, or null where libtorch has to score.</returns>
+    public virtual IRowScorer? BuildScorer(WeightReader weights) => BuildDense(weights);
 }

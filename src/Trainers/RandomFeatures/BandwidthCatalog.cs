@@ -37,7 +37,7 @@ namespace MlNetMlp.RandomFeatures
             data.MoveTo(run.Device);
             using var sample = data.Sample(BandwidthSweep.SampleRows);
             var layer = RandomLayer.Draw(options, options.HiddenUnits, data.Statistics, sample.Features, run.Random.Weights);
-            using var sweep = new BandwidthSweep(head, run, sample, layer, (ridge, rows) => ReadoutSolver.Choose(RandomFeatureNetworkFit.Settings(options), ridge, rows));
+            using var sweep = new BandwidthSweep(head, run, sample, layer, (ridge, rows) => ReadoutSolver.Choose(ReadoutFit.Settings(options), ridge, rows));
             var grid = RandomLayer.FixedScale(options) is { } only ? [only] : RandomFeatureNetworkFit.Grid(options);
             run.KeepDiagnostics(sweep.Run(grid, options.WeightScale, allWidths: true));
             return new HiddenLayerBuilder(data.FeatureCount, 1, layer.Activation, new double[head.Outputs]).Build(0);

@@ -167,10 +167,8 @@ namespace MlNetMlp.RandomFeatures
     /// </remarks>
     public sealed class RandomFeatureNetwork(RandomFeatureNetwork.Options options) : INetworkMethod
     {
-        private const int LargestKeptSums = 2000;
-
         /// <summary>Options of <see cref="RandomFeatureNetwork"/>.</summary>
-        public sealed record Options : NetworkOptions, IRandomLayerOptions
+        public sealed record Options : NetworkOptions, IRandomLayerOptions, IReadoutOptions
         {
             /// <summary>M, hidden units, in [1, 200000]; 1,000 by default. Time grows with its square.</summary>
             [Range(1, 200_000)]
@@ -254,8 +252,6 @@ namespace MlNetMlp.RandomFeatures
                 if (L1 > 0 && Solver is not (RandomFeatureNetworkSolver.Auto or RandomFeatureNetworkSolver.NormalEquations))
                     yield return new ValidationResult($"option 'L1' must be 0 with the solver {Solver}: units are chosen by the sums of NormalEquations");
             }
-
-            internal bool KeepsSums(int outputs) => KeepSums ?? HiddenUnits + outputs <= LargestKeptSums;
         }
 
         /// <inheritdoc/>

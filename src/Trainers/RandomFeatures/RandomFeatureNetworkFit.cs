@@ -1,6 +1,5 @@
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
-using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 using MlNetMlp.Solvers;
 using MlNetMlp.Training;
@@ -11,8 +10,7 @@ namespace MlNetMlp.RandomFeatures;
 /// <summary>One fit of a <see cref="RandomFeatureNetwork"/>: a layer is drawn or taken over, and its readout solved for.</summary>
 internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, TrainingRun run, RandomFeatureNetwork.Options options)
 {
-    private readonly bool _isClassification = head is BinaryHead or MulticlassHead;
-    private readonly ReadoutSolver _solver = new(data, head, run, Settings(options));
+    private readonly ReadoutFit _readouts = new(data, head, run, options);
 
     public Network Run()
     {
@@ -23,41 +21,20 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
             (layer, scale) = DrawLayer(sample);
         using var map = layer.Map(scale, run.Device);
         var rows = new FeatureRows(data, head, run, map);
-        var solver = ChooseSolver(earlier);
-        var monitor = run.Watch(head, solver == RandomFeatureNetworkSolver.CrossEntropy ? 2 : 1, data.RowCount, patience: 0);
-        IReadOnlyList<int>? kept = null;
-        var solution = solver switch
-        {
-            RandomFeatureNetworkSolver.Dual => SolveDual(rows, sample, monitor),
-            RandomFeatureNetworkSolver.ConjugateGradient => _solver.SolveWide(rows, monitor),
-            _ => SolveSums(rows, sample, earlier, monitor, solver == RandomFeatureNetworkSolver.CrossEntropy, out kept),
-        };
+        var solution = _readouts.Solve(rows, sample, earlier, options.L1 > 0 ? SparseUnits : null);
         using var readout = solution.Readout;
-        if (kept is not null)
+        if (_readouts.Kept is { } kept)
             layer = layer.Select(kept);
-        if (_isClassification && solver != RandomFeatureNetworkSolver.CrossEntropy)
+        if (_readouts.NeedsCalibration)
         {
             using var left = layer.Map(scale, run.Device);
-            _solver.Calibrate(new FeatureRows(data, head, run, left), readout);
+            _readouts.Calibrate(new FeatureRows(data, head, run, left), readout);
         }
 
         var network = Build(layer, scale, readout);
-        monitor.OnLoss(solution.TrainingLoss);
-        monitor.OnEpoch(_solver.Judge(network));
-        if (!monitor.KeepsBest)
-            run.CheckCancelled();
-        monitor.Finish($"The readout of {layer.Units} units is solved for by {solver}{(solution.Penalty is { } penalty ? FormattableString.Invariant($", α = {penalty:G4}") : "")}.");
+        _readouts.Finish(network, solution, $"{layer.Units} units");
         return network;
     }
-
-    /// <summary>What the options say of the readout.</summary>
-    internal static ReadoutSettings Settings(RandomFeatureNetwork.Options options) => new()
-    {
-        Penalty = options.L2,
-        IsPenaltyAbsolute = options.L2Unit == RandomFeatureNetworkPenaltyUnit.Absolute,
-        LeavesOutRows = options.ValidationFraction > 0,
-        MemoryBudget = options.MemoryBudget ?? MemoryBudget.Default,
-    };
 
     /// <summary>The scales that are tried.</summary>
     internal static IReadOnlyList<double> Grid(RandomFeatureNetwork.Options options)
@@ -75,65 +52,13 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         var given = options.WeightScale ?? RandomLayer.FixedScale(options);
         if (given is { } scale && !options.Diagnose)
             return (layer, scale);
-        using var sweep = new BandwidthSweep(head, run, sample, layer, (ridge, rows) => ReadoutSolver.Choose(Settings(options), ridge, rows));
+        using var sweep = new BandwidthSweep(head, run, sample, layer, (ridge, rows) => ReadoutSolver.Choose(ReadoutFit.Settings(options), ridge, rows));
         var report = sweep.Run(RandomLayer.FixedScale(options) is { } only ? [only] : Grid(options), given, allWidths: false);
         run.KeepDiagnostics(report);
         run.Log($"The weight scale is {report.Scale:G4}{(given is null ? $", the smallest of {options.ScaleGridSize} whose error is within one standard error of the least" : "")}.");
         foreach (var finding in report.Findings)
             run.Log(finding);
         return (layer, report.Scale);
-    }
-
-    private RandomFeatureNetworkSolver ChooseSolver(LeastSquaresSums? earlier)
-    {
-        if (options.Solver == RandomFeatureNetworkSolver.CrossEntropy && !_isClassification)
-            throw new InvalidOperationException($"The option 'Solver' is {options.Solver}, which is for classification. Choose Auto for regression.");
-        if (earlier is not null || options.L1 > 0)
-            return RandomFeatureNetworkSolver.NormalEquations;
-        return options.Solver != RandomFeatureNetworkSolver.Auto ? options.Solver
-            : _solver.PrefersDual(options.HiddenUnits) ? RandomFeatureNetworkSolver.Dual
-            : options.HiddenUnits <= ReadoutSolver.MostPrimalFeatures || options.KeepSums == true ? RandomFeatureNetworkSolver.NormalEquations
-            : RandomFeatureNetworkSolver.ConjugateGradient;
-    }
-
-    private ReadoutSolution SolveSums(
-        FeatureRows rows, RowBlock sample, LeastSquaresSums? earlier, TrainingMonitor monitor, bool crossEntropy, out IReadOnlyList<int>? kept)
-    {
-        var sums = rows.Sum(monitor.OnRows);
-        try
-        {
-            if (earlier is not null)
-                sums.Add(earlier);
-            var units = kept = options.L1 > 0 ? SparseUnits(sums) : null;
-            if (units is not null)
-            {
-                var all = sums;
-                sums = all.Select(units);
-                all.Dispose();
-            }
-
-            if (crossEntropy)
-                return _solver.SolveCrossEntropy(rows, sums, () => rows.MapBlock(sample), monitor);
-            if (options.KeepsSums(head.Outputs))
-                _solver.Keep(sums);
-            return _solver.SolveSums(sums, () => SelectUnits(rows.MapBlock(sample), units));
-        }
-        finally
-        {
-            sums.Dispose();
-        }
-    }
-
-    private ReadoutSolution SolveDual(FeatureRows rows, RowBlock sample, TrainingMonitor monitor)
-    {
-        if (options.KeepsSums(head.Outputs))
-        {
-            using var sums = rows.Sum();
-            _solver.Keep(sums);
-        }
-
-        monitor.OnRows(data.RowCount);
-        return _solver.SolveDual(rows, () => rows.MapBlock(sample));
     }
 
     // The lasso chooses the units; ridge regression on them then undoes its shrinkage.
@@ -165,28 +90,15 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         return builder.Build(1);
     }
 
-    private FeatureBlock SelectUnits(FeatureBlock rows, IReadOnlyList<int>? kept)
-    {
-        if (kept is null)
-            return rows;
-        using var index = tensor([.. kept.Select(unit => (long)unit)], device: run.Device);
-        var part = rows with { Features = rows.Features.index_select(1, index) };
-        rows.Features.Dispose();
-        return part;
-    }
-
     private LeastSquaresSums? EarlierSums(out RandomLayer? layer)
     {
         layer = null;
         if (run.Initial is not { } initial)
             return null;
         layer = RandomLayer.From(initial);
-        if (options.Solver is not (RandomFeatureNetworkSolver.Auto or RandomFeatureNetworkSolver.NormalEquations))
-            throw new InvalidOperationException($"With the option 'InitialModel' the readout is solved for from sums: 'Solver' must be Auto or NormalEquations, but is {options.Solver}.");
-        if (layer is null)
-            throw new InvalidOperationException("The option 'InitialModel' holds a network that is not one layer of units, with which alone a fit can go on.");
-        if (layer.Activation != options.Activation.ToActivation())
+        var sums = _readouts.EarlierSums(layer?.Units);
+        if (layer is not null && layer.Activation != options.Activation.ToActivation())
             throw new InvalidOperationException($"The option 'InitialModel' holds units of {layer.Activation}, but the option 'Activation' is {options.Activation}.");
-        return _solver.TakeEarlier(layer.Units);
+        return sums;
     }
 }

@@ -218,7 +218,7 @@ public class TrainingSetTests
     private static (TrainingSet Set, TaskHead Head) Load(
         IDataView view, double fraction, long budget = long.MaxValue, string? weight = null, TaskKind task = TaskKind.Regression, string label = "Target") =>
         new TrainingSetLoader(
-            new LoadSettings(task, new ColumnNames("Features", label, weight, null), [], null, fraction, budget, false, 7), _ => { }, () => { })
+            new LoadSettings(task, new ColumnNames(new("Features"), label, weight, null), [], null, fraction, budget, false, 7), _ => { }, () => { })
             .Load(view, null, null);
 
     private sealed class Typed<T>

@@ -153,7 +153,7 @@ public sealed class ReadoutTests
             var label = task switch { TaskKind.Regression => "Target", TaskKind.Binary => "Flag", TaskKind.Multiclass => "Key", _ => "Targets" };
             string[] classes = task switch { TaskKind.Binary => ["no", "yes"], TaskKind.Multiclass => ["a", "b", "c"], _ => [] };
             var loader = new TrainingSetLoader(
-                new LoadSettings(task, new("Features", label, weighted ? "Weight" : null, null), classes, null, 0, budget, false, 1), _ => { }, () => { });
+                new LoadSettings(task, new(new("Features"), label, weighted ? "Weight" : null, null), classes, null, 0, budget, false, 1), _ => { }, () => { });
             (Data, Head) = loader.Load(prepared, null, null);
             Run = new TrainingRun(CPU, 1, new TrainingObserver(_ => { }, null, () => { }, false, default), null);
             Rows = new FeatureRows(Data, Head, Run, new TanhMap(Data.FeatureCount, features));
