@@ -4,6 +4,8 @@ using System.IO.Compression;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Boosting;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace MlNetMlp.Bench;
 
@@ -16,6 +18,8 @@ internal static class Boosting
 {
     private const int Units = 200;
     private const int Iterations = 200;
+    private const int Repeats = 3;
+    private const int AdamBatch = 32;
     private const double LearningRate = 0.1;
     private const double Subsample = 0.5;
 
@@ -73,7 +77,89 @@ internal static class Boosting
             Compare(Path.Combine(data, file), isRegression);
         }
 
+        Friedman();
         PeakMemory();
+    }
+
+    /// <summary>Friedman's first function, 1,050 rows of 10 features and noise 1: the paper's form, and a network of 200 units that Adam trains for as long.</summary>
+    private static void Friedman()
+    {
+        double ours = 0, half = 0, adam = 0, seconds = 0, epochs = 0, one = 0, four = 0;
+        for (var repeat = 0; repeat < Repeats; repeat++)
+        {
+            var rows = FriedmanRows(1500, repeat);
+            var (train, test) = (rows[..1050], rows[1050..]);
+            var ml = new MLContext(repeat);
+            var (fit, judge) = (View(ml, train), View(ml, test));
+            var options = new GradientBoostedNetwork.Options
+            {
+                LabelColumnName = "Number", TotalUnits = Units, UnitsPerStep = 2, Restarts = 1, InputKnots = 0, LearningRate = LearningRate, Subsample = 1,
+                Activation = GradientBoostedNetworkActivation.Logistic, ValidationFraction = 0, Seed = repeat,
+            };
+            ITransformer model = null!;
+            var took = Clock.Medians(1, () => model = ml.Regression.Trainers.GradientBoostedNetwork(options).Fit(fit))[0];
+            var (error, done) = AdamFor(took, train, test, repeat);
+            (ours, half, adam) = (ours + Error(model), half + Error(ml.Model.ChangeActiveUnits(model, Units / 2)), adam + error);
+            (seconds, epochs) = (seconds + took, epochs + done);
+            var times = Clock.Medians(3, () => Sums(1), () => Sums(4));
+            (one, four) = (one + times[0], four + times[1]);
+
+            double Error(ITransformer scorer) => ml.Regression.Evaluate(scorer.Transform(judge), "Number").RootMeanSquaredError;
+            void Sums(int restarts) => ml.Regression.Trainers.GradientBoostedNetwork(options with { Restarts = restarts }).Fit(fit);
+        }
+
+        Console.WriteLine($"boosting: Friedman #1, mean of {Repeats}: RMSE {ours / Repeats:F3} with {Units} units, {half / Repeats:F3} with half of them, in {seconds / Repeats:F2} s; "
+            + $"Adam in the same time {adam / Repeats:F3} ({epochs / Repeats:F0} epochs of {Units} units)");
+        Console.WriteLine($"boosting: four sums take {four / one:F2} times as long as one on {get_num_threads()} threads");
+    }
+
+    private static (double Error, int Epochs) AdamFor(double seconds, Row[] train, Row[] test, int seed)
+    {
+        using var scope = NewDisposeScope();
+        random.manual_seed(seed);
+        var (x, y) = (Features(train), tensor([.. train.Select(row => row.Number)], [train.Length, 1]));
+        var (xMean, xDeviation, yMean, yDeviation) = (x.mean([0]), x.std(0), y.mean(), y.std());
+        var (inputs, targets) = ((x - xMean) / xDeviation, (y - yMean) / yDeviation);
+        var network = nn.Sequential(nn.Linear(x.shape[1], Units), nn.ReLU(), nn.Linear(Units, 1));
+        var optimizer = optim.Adam(network.parameters(), lr: 1e-3);
+        var (clock, epochs) = (Stopwatch.StartNew(), 0);
+        for (; clock.Elapsed.TotalSeconds < seconds; epochs++)
+        {
+            var order = randperm(train.Length);
+            for (var start = 0; start < train.Length; start += AdamBatch)
+            {
+                using var inner = NewDisposeScope();
+                var index = order.narrow(0, start, Math.Min(AdamBatch, train.Length - start));
+                optimizer.zero_grad();
+                nn.functional.mse_loss(network.call(inputs.index_select(0, index)), targets.index_select(0, index)).backward();
+                optimizer.step();
+            }
+        }
+
+        using var noGradient = no_grad();
+        var predicted = (network.call((Features(test) - xMean) / xDeviation) * yDeviation) + yMean;
+        return (Math.Sqrt(nn.functional.mse_loss(predicted, tensor([.. test.Select(row => row.Number)], [test.Length, 1])).item<float>()), epochs);
+
+        static Tensor Features(Row[] rows) => tensor(rows.SelectMany(row => row.Features).ToArray(), rows.Length, rows[0].Features.Length);
+    }
+
+    private static Row[] FriedmanRows(int count, int seed)
+    {
+        var random = new Random(seed);
+        return [.. Enumerable.Range(0, count).Select(_ =>
+        {
+            float[] x = [.. Enumerable.Range(0, 10).Select(_ => (float)random.NextDouble())];
+            var noise = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+            var signal = (10 * Math.Sin(Math.PI * x[0] * x[1])) + (20 * (x[2] - 0.5) * (x[2] - 0.5)) + (10 * x[3]) + (5 * x[4]);
+            return new Row { Features = x, Number = (float)(signal + noise) };
+        })];
+    }
+
+    private static IDataView View(MLContext ml, Row[] rows)
+    {
+        var schema = SchemaDefinition.Create(typeof(Row));
+        schema["Features"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, rows[0].Features.Length);
+        return ml.Data.LoadFromEnumerable(rows, schema);
     }
 
     private static void Compare(string path, bool isRegression)
@@ -94,9 +180,7 @@ internal static class Boosting
     private static double Fit(Row[] train, Row[] test, bool isRegression)
     {
         var ml = new MLContext(1);
-        var schema = SchemaDefinition.Create(typeof(Row));
-        schema["Features"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, train[0].Features.Length);
-        var (fit, judge) = (ml.Data.LoadFromEnumerable(train, schema), ml.Data.LoadFromEnumerable(test, schema));
+        var (fit, judge) = (View(ml, train), View(ml, test));
         var options = new GradientBoostedNetwork.Options
         {
             LabelColumnName = isRegression ? "Number" : "Flag", TotalUnits = Units, UnitsPerStep = 1, Restarts = 1, InputKnots = 0, LearningRate = LearningRate, Subsample = Subsample,

@@ -35,11 +35,7 @@ internal static class TruncationCurve
         MarkActive(losses, layer, heldOut);
 
         var metric = Panel("", UnitsTitle, metricName);
-        Coordinates[] tested =
-        [
-            .. stages.Select(stage => stage.Units).Prepend(0)
-                .Select(units => new Coordinates(units, testMetric(ml.Model.ChangeActiveUnits(model, units)))),
-        ];
+        Coordinates[] tested = [.. stages.Select(stage => new Coordinates(stage.Units, testMetric(ml.Model.ChangeActiveUnits(model, stage.Units))))];
         Line(metric, "test rows", tested, SeriesColor(2));
         MarkActive(metric, layer, tested);
 

@@ -36,11 +36,14 @@ public sealed class HiddenLayerModel
     /// </summary>
     public InputKnots? InputKnots => Weights.Knots;
 
-    /// <summary>The losses after each step; empty where the training was not in steps.</summary>
-    public IReadOnlyList<StagedLoss> StagedLosses =>
-    [
-        .. Network.LearningCurve.Points.Take(_definition.Steps).Select(point => new StagedLoss(point.Epoch * UnitsPerStep, point.TrainingLoss, point.ValidationLoss, point.Metric)),
-    ];
+    /// <summary>The losses of the constant and after each step; empty where the training was not in steps.</summary>
+    public IReadOnlyList<StagedLoss> StagedLosses => Network.LearningCurve is not { Start: { } start } curve
+        ? []
+        :
+        [
+            .. curve.Points.Take(_definition.Steps).Prepend(start)
+                .Select(point => new StagedLoss(point.Epoch * UnitsPerStep, point.TrainingLoss, point.ValidationLoss, point.Metric)),
+        ];
 
     private HiddenLayerWeights Weights => new(_definition, Network.Weights.Read());
 
@@ -62,7 +65,7 @@ public sealed class HiddenLayerModel
     /// <param name="units">How many, in [0, <see cref="HiddenUnits"/>]; rounded down to whole steps. 0 for the constant.</param>
     /// <returns>The other model.</returns>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="units"/> is negative or more than there are.</exception>
-    public HiddenLayerModel WithActiveUnits(int units) => Of(Network.WithNetwork(Active(units), Network.Weights, Network.LearningCurve))!;
+    public HiddenLayerModel WithActiveUnits(int units) => Of(Network.WithDefinition(Active(units)))!;
 
     /// <summary>The model cut down to its first units, without the weights of the others; nothing is trained.</summary>
     /// <param name="units">How many, in [0, <see cref="HiddenUnits"/>]; rounded down to whole steps. 0 for the constant.</param>
@@ -138,7 +141,7 @@ public sealed class HiddenLayerModel
 /// The losses of a network of one hidden layer with its first units only: squared error on standardised labels for regression, logistic loss
 /// for binary and cross-entropy for multiclass classification.
 /// </summary>
-/// <param name="Units">Number of units.</param>
+/// <param name="Units">Number of units; 0 for the constant.</param>
 /// <param name="TrainingLoss">Mean loss of the training rows.</param>
 /// <param name="ValidationLoss">Mean loss of the rows held out, or null.</param>
 /// <param name="Metric">The task's measure on the rows held out, or null.</param>

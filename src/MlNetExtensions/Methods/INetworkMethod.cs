@@ -19,6 +19,12 @@ public interface INetworkMethod
     /// <summary>Whether features may be NaN or infinite, in training and in scoring; an error says where one is otherwise.</summary>
     bool AcceptsMissingValues => false;
 
+    /// <summary>
+    /// Whether the method itself holds out the share <see cref="NetworkOptions.ValidationFraction"/> of the rows: all of them come as training
+    /// rows then, but where a column or a data view of their own says which ones are held out.
+    /// </summary>
+    bool HoldsOutRows => false;
+
     /// <summary>Trains a network.</summary>
     /// <param name="data">The rows.</param>
     /// <param name="head">The task: loss and number of outputs.</param>

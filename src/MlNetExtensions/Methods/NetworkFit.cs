@@ -32,7 +32,7 @@ internal sealed record NetworkFit(
                 new ColumnNames(options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName, validation is null ? options.ValidationColumnName : null),
                 ClassNames,
                 options.ClassWeights,
-                options.ValidationFraction,
+                Method.HoldsOutRows ? 0 : options.ValidationFraction,
                 options.MemoryBudget ?? MemoryBudget.Default,
                 Method.AcceptsMissingValues,
                 Seed),

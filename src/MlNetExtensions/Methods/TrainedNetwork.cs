@@ -152,13 +152,17 @@ public sealed class TrainedNetwork
         return network;
     }
 
-    private TrainedNetwork With(NetworkDefinition definition, WeightSet weights, TaskHead head, LearningCurve learningCurve) => new(definition, weights, head)
+    /// <summary>The same weights in a network that uses more or fewer of them: what a later training goes on from is still right.</summary>
+    internal TrainedNetwork WithDefinition(NetworkDefinition definition) => With(definition, Weights, Head, LearningCurve, State);
+
+    private TrainedNetwork With(NetworkDefinition definition, WeightSet weights, TaskHead head, LearningCurve learningCurve, WeightSet? state = null) => new(definition, weights, head)
     {
         MethodName = MethodName,
         OptionsJson = OptionsJson,
         AcceptsMissingValues = AcceptsMissingValues,
         FeatureNames = FeatureNames,
         LearningCurve = learningCurve,
+        State = state,
         DiagnosticsJson = DiagnosticsJson,
     };
 }

@@ -118,6 +118,28 @@ public sealed class HiddenLayerBuilder
         _steps.Add(new([.. parts.SelectMany(part => part.HiddenWeight)], [.. parts.SelectMany(part => part.HiddenBias)], output, []));
     }
 
+    /// <summary>Builds one of the networks whose mean <see cref="AddMean"/> makes: it has a share of the units of each step.</summary>
+    /// <param name="part">Which, from 0.</param>
+    /// <param name="parts">How many there are, of the same number of units.</param>
+    /// <param name="bias">Its output biases [outputs].</param>
+    /// <returns>The network on the CPU, of one step; the caller owns it.</returns>
+    public Network BuildPart(int part, int parts, IReadOnlyList<float> bias)
+    {
+        var (units, inputs) = (UnitsPerStep / parts, Knots is null ? Inputs : 2 * Inputs);
+        var own = new HiddenLayerBuilder(Inputs, units * Steps, Activation, _biases[0], 1, Standardization, Knots);
+        own._steps.Add(new(
+            [.. _steps.SelectMany(step => step.HiddenWeight[(part * units * inputs)..((part + 1) * units * inputs)])],
+            [.. _steps.SelectMany(step => step.HiddenBias[(part * units)..((part + 1) * units)])],
+            [
+                .. Enumerable.Range(0, _outputs).SelectMany(
+                    row => _steps.SelectMany(step => step.OutputWeight.Skip((row * UnitsPerStep) + (part * units)).Take(units))).Select(weight => weight * parts),
+            ],
+            []));
+        own._stepSizes.Add(1);
+        own._biases.Add([.. bias.Select(value => (double)value)]);
+        return own.Build(1);
+    }
+
     /// <summary>Builds the network.</summary>
     /// <param name="activeSteps">Number of steps that take part in scores: the first so many.</param>
     /// <returns>The network on the CPU; the caller owns it.</returns>

@@ -6,6 +6,9 @@ public sealed record LearningCurve
     /// <summary>A training without epochs.</summary>
     public static LearningCurve Empty { get; } = new() { Points = [], MetricName = "", BestEpoch = 0, StopReason = "" };
 
+    /// <summary>The losses before the first epoch, where the network is worth something then, as the constant that boosting starts from; else null.</summary>
+    public LearningCurvePoint? Start { get; init; }
+
     /// <summary>One point for each epoch.</summary>
     public required IReadOnlyList<LearningCurvePoint> Points { get; init; }
 
@@ -20,7 +23,7 @@ public sealed record LearningCurve
 
     /// <inheritdoc/>
     public bool Equals(LearningCurve? other) => other is not null && BestEpoch == other.BestEpoch && StopReason == other.StopReason
-        && MetricName == other.MetricName && Points.SequenceEqual(other.Points);
+        && MetricName == other.MetricName && Start == other.Start && Points.SequenceEqual(other.Points);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Points.Count, BestEpoch, StopReason, MetricName);
@@ -30,7 +33,7 @@ public sealed record LearningCurve
 /// The losses after an epoch: squared error on standardised labels for regression, logistic loss for binary and cross-entropy for multiclass
 /// classification, unless the method has a loss of its own.
 /// </summary>
-/// <param name="Epoch">The epoch, from 1.</param>
+/// <param name="Epoch">The epoch, from 1; 0 before the first.</param>
 /// <param name="TrainingLoss">Mean loss of the batches during the epoch.</param>
 /// <param name="ValidationLoss">Loss on the rows held out after the epoch, or null.</param>
 /// <param name="Metric">The task's measure on the rows held out after the epoch, or null.</param>

@@ -17,6 +17,7 @@ public sealed class TrainingMonitor
     private readonly int _epochs;
     private readonly long _rowsPerEpoch;
     private readonly int _patience;
+    private readonly string _epochName;
     private readonly Action<LearningCurve> _finished;
     private readonly List<LearningCurvePoint> _points;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
@@ -26,13 +27,14 @@ public sealed class TrainingMonitor
     private long _epochRows;
     private long _rows;
     private bool _isJudged;
+    private LearningCurvePoint? _start;
 
     internal TrainingMonitor(
-        TrainingObserver observer, TaskHead head, int epochs, long rowsPerEpoch, int patience, IEnumerable<LearningCurvePoint> earlier,
-        Action<LearningCurve> finished)
+        TrainingObserver observer, TaskHead head, int epochs, long rowsPerEpoch, int patience, string epochName, LearningCurvePoint? start,
+        IEnumerable<LearningCurvePoint> earlier, Action<LearningCurve> finished)
     {
         (_observer, _head, _epochs, _rowsPerEpoch, _patience, _finished) = (observer, head, epochs, rowsPerEpoch, patience, finished);
-        _points = [.. earlier];
+        (_epochName, _start, _points) = (epochName, start, [.. earlier]);
         BestEpoch = _points.Count;
     }
 
@@ -57,9 +59,16 @@ public sealed class TrainingMonitor
     /// <summary>Whether the user has cancelled the training and wants the best of it: then it ends as if all were done.</summary>
     public bool KeepsBest => _observer.KeepBestWhenCancelled && _observer.Cancellation.IsCancellationRequested && Step > 0;
 
-    /// <summary>Tells how good the network is before the first epoch, where that is a state to go back to.</summary>
-    /// <param name="validationLoss">Loss on the rows held out.</param>
-    public void OnStart(double validationLoss) => (BestLoss, _isJudged) = (validationLoss, true);
+    /// <summary>Tells how good the network is before the first epoch of this training, where that is a state to go back to.</summary>
+    /// <param name="trainingLoss">Mean loss of the training rows.</param>
+    /// <param name="validation">Loss and measure on the rows held out, or null.</param>
+    public void OnStart(double trainingLoss, (double Loss, double Metric)? validation)
+    {
+        if (_points.Count == 0)
+            _start = new(0, trainingLoss, validation?.Loss, validation?.Metric);
+        if (validation is { } held)
+            (BestLoss, _isJudged) = (held.Loss, true);
+    }
 
     /// <summary>Notes the end of an optimiser step.</summary>
     /// <param name="loss">Mean loss of the rows of the step.</param>
@@ -108,8 +117,8 @@ public sealed class TrainingMonitor
     public LearningCurve Finish(string reason)
     {
         var best = _isJudged ? BestEpoch : _points.Count;
-        _observer.Log($"Training ended after {_points.Count} epochs and {_clock.Elapsed.TotalSeconds:F1} s: {reason}{(_isJudged ? $" The weights of epoch {best} are kept." : "")}");
-        var curve = new LearningCurve { Points = [.. _points], MetricName = _head.MetricName, BestEpoch = best, StopReason = reason };
+        _observer.Log($"Training ended after {_points.Count} {_epochName}s and {_clock.Elapsed.TotalSeconds:F1} s: {reason}{(_isJudged ? $" The weights of {_epochName} {best} are kept." : "")}");
+        var curve = new LearningCurve { Start = _start, Points = [.. _points], MetricName = _head.MetricName, BestEpoch = best, StopReason = reason };
         _finished(curve);
         return curve;
     }
@@ -123,6 +132,7 @@ public sealed class TrainingMonitor
         {
             Epoch = isEndOfEpoch ? _points.Count : Epoch,
             Epochs = _epochs,
+            EpochName = _epochName,
             Step = Step,
             TrainingLoss = _epochLoss / Math.Max(1, _epochRows),
             ValidationLoss = last?.ValidationLoss,

@@ -26,6 +26,9 @@ public sealed record TrainingProgress
     /// <summary>Number of epochs planned; early stopping may end sooner.</summary>
     public required int Epochs { get; init; }
 
+    /// <summary>What an epoch is called: "epoch", or "step" where the network grows step by step.</summary>
+    public string EpochName { get; init; } = "epoch";
+
     /// <summary>Number of optimiser steps done.</summary>
     public required long Step { get; init; }
 
@@ -61,6 +64,6 @@ public sealed record TrainingProgress
 
     /// <inheritdoc/>
     public override string ToString() => Epoch == 0 ? "reading the data" : string.Create(CultureInfo.InvariantCulture,
-        $"epoch {Epoch}/{Epochs}, step {Step}, training loss {TrainingLoss:G4}{(ValidationLoss is { } v ? $", validation loss {v:G4}" : "")}"
-        + $"{(Metric is { } m ? $", {MetricName} {m:G4}" : "")}{(BestEpoch > 0 ? $", best epoch {BestEpoch}" : "")}, {RowsPerSecond:N0} rows/s, {Remaining.TotalSeconds:F0} s left at most");
+        $"{EpochName} {Epoch}/{Epochs}{(EpochName == "step" ? "" : $", step {Step}")}, training loss {TrainingLoss:G4}{(ValidationLoss is { } v ? $", validation loss {v:G4}" : "")}"
+        + $"{(Metric is { } m ? $", {MetricName} {m:G4}" : "")}{(BestEpoch > 0 ? $", best {EpochName} {BestEpoch}" : "")}, {RowsPerSecond:N0} rows/s, {Remaining.TotalSeconds:F0} s left at most");
 }

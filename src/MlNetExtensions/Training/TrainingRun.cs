@@ -131,9 +131,10 @@ public sealed class TrainingRun : IDisposable
     /// <param name="rowsPerEpoch">Rows that an epoch goes through.</param>
     /// <param name="patience">Epochs without a new least validation loss after which training has stalled, 0 for never.</param>
     /// <param name="earlier">Epochs of the earlier model's curve that are kept, and counted among the epochs.</param>
+    /// <param name="epochName">What an epoch is called in what the user reads, such as "step" in boosting.</param>
     /// <returns>The watcher; its <see cref="TrainingMonitor.Finish"/> sets <see cref="Curve"/>.</returns>
-    public TrainingMonitor Watch(TaskHead head, int epochs, long rowsPerEpoch, int patience, int earlier = 0) =>
-        new(Observer, head, epochs, rowsPerEpoch, patience, InitialCurve.Points.Take(earlier), curve => Curve = curve);
+    public TrainingMonitor Watch(TaskHead head, int epochs, long rowsPerEpoch, int patience, int earlier = 0, string epochName = "epoch") =>
+        new(Observer, head, epochs, rowsPerEpoch, patience, epochName, earlier > 0 ? InitialCurve.Start : null, InitialCurve.Points.Take(earlier), curve => Curve = curve);
 
     /// <summary>Releases the streams of random numbers.</summary>
     public void Dispose() => Random.Dispose();

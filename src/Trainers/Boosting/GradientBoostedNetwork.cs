@@ -159,9 +159,10 @@ namespace MlNetMlp.Boosting
     /// its step t has the R·J units of their steps t, and losses, early stopping and the prefix chosen are those of the mean. A sum that
     /// nothing is left to learn for rests; when all of them do, training ends.
     ///
-    /// Whenever rows are held out (the option `ValidationFraction`, a tenth by default), the prefix with the least loss on them is active
-    /// after training, also the constant alone; the other units stay in the model and can be activated again. Without rows held out all
-    /// units are active.
+    /// Each sum holds out rows of its own (the option `ValidationFraction`, a tenth by default), which the others learn from. The prefix with
+    /// the least loss on them, as the sums that have not seen them predict, is active after training, also the constant alone; the other
+    /// units stay in the model and can be activated again. Rows that the user holds out judge the mean instead; without any all units are
+    /// active.
     ///
     /// ### References
     /// Emami and Martínez-Muñoz, [Sequential Training of Neural Networks With Gradient Boosting](https://arxiv.org/abs/1909.12098),
@@ -196,7 +197,7 @@ namespace MlNetMlp.Boosting
             /// <summary>
             /// R, boosted sums that differ in their random starts and rows and whose mean is the model, in [1, 64]; 4 by default, 1 in the
             /// paper. The network has R times <see cref="TotalUnits"/> hidden units and R times <see cref="UnitsPerStep"/> in each step; the
-            /// sums are fitted in parallel. A fit that goes on from an earlier model, of the same R·J, starts each of them from the whole of it.
+            /// sums are fitted in parallel. In a fit that goes on from an earlier model, of the same R·J, each goes on from its own part of it.
             /// </summary>
             [Range(1, 64)]
             public int Restarts { get; init; } = 4;
@@ -266,6 +267,9 @@ namespace MlNetMlp.Boosting
         public string Name => nameof(GradientBoostedNetwork);
 
         NetworkOptions INetworkMethod.Options => options;
+
+        /// <inheritdoc/>
+        public bool HoldsOutRows => true;
 
         /// <inheritdoc/>
         public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)

@@ -3,6 +3,7 @@ using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
+using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 using MlNetMlp.Training;
 using static TorchSharp.torch;
@@ -12,6 +13,7 @@ namespace MlNetMlp.Boosting;
 /// <summary>One fit of a <see cref="GradientBoostedNetwork"/>: it leads the members, whose mean is the network, and passes rows to them block by block.</summary>
 internal sealed class GradientBoostedNetworkFit : IDisposable
 {
+    private const string BiasesName = "member.biases";
     private const int BlockRows = 8192;
 
     // Rows that quantiles are taken from: their error is then below a hundredth of a normal score but for the extremes.
@@ -28,13 +30,18 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
     private readonly BoostingProblem _problem;
     private readonly HiddenLayerBuilder _builder;
     private readonly GradientBoostedNetworkMember[] _members;
+    private readonly Tensor? _heldLabels;
+    private readonly Tensor? _heldWeights;
     private readonly int _earlierSteps;
+
+    // Output biases [steps + 1, R, K] of the members, of which the network has the mean: a fit that goes on from this one wants each of them.
+    private readonly List<float> _memberBiases = [];
     private readonly int _threads = get_num_threads();
 
     public GradientBoostedNetworkFit(TrainingSet data, TaskHead head, TrainingRun run, GradientBoostedNetwork.Options options)
     {
         (_data, _head, _run, _options) = (data, head, run, options);
-        var (loss, sampleRows) = (BoostingLoss.For(head), SampleRows());
+        var loss = BoostingLoss.For(head);
         _loss = loss;
         var knotCount = run.Initial is null ? options.InputKnots : 0;
         var (labels, weights, knots) = ReadLabels(knotCount);
@@ -42,28 +49,36 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
             ? ([.. data.Statistics.Mean], [.. data.Statistics.Scale().Select(scale => 1 / scale)])
             : null;
         using var scope = NewDisposeScope();
-        Tensor f;
-        Tensor? heldF;
+        var start = new (Tensor F, Tensor? HeldF)[options.Restarts];
         if (run.Initial is { } initial)
         {
             _builder = Continue(initial);
             _earlierSteps = _builder.Steps;
             (standardization, knots) = (_builder.Standardization, _builder.Knots);
-            f = Outputs(initial, data.Blocks(BlockRows));
-            heldF = data.Validation is { } held ? Outputs(initial, [held]) : null;
+            for (var r = 0; r < start.Length; r++)
+            {
+                using var member = Earlier(initial, r);
+                start[r] = (Outputs(member, data.Blocks(BlockRows)), data.Validation is { } held ? Outputs(member, [held]) : null);
+            }
         }
         else
         {
             var constant = loss.Constant(labels, weights, head.Outputs);
             _builder = new HiddenLayerBuilder(data.FeatureCount, StepUnits, options.Activation.ToActivation(), constant, loss.OutputScale, standardization, knots);
-            f = Rows(constant, data.RowCount);
-            heldF = data.Validation is { } held ? Rows(constant, held.Rows) : null;
+            for (var r = 0; r < start.Length; r++)
+            {
+                start[r] = (Rows(constant, data.RowCount), data.Validation is { } held ? Rows(constant, held.Rows) : null);
+                if (start.Length > 1)
+                    _memberBiases.AddRange(constant.Select(value => (float)(value * loss.OutputScale)));
+            }
         }
 
         // The steps see [x, q(x)], of which q needs no standardisation.
         var width = knots is null ? data.FeatureCount : 2 * data.FeatureCount;
         if (knots is not null && standardization is var (mean, factor))
             standardization = ([.. mean, .. new float[mean.Length]], [.. factor, .. Enumerable.Repeat(1f, factor.Length)]);
+        var heldOut = HoldOut(labels);
+        var sampleRows = SampleRows(data.RowCount - heldOut.Max(rows => rows.Length));
         _problem = new(data, width, Expand(data.Validation?.Features)?.DetachFromDisposeScope(), head.Outputs, labels, weights, loss, sampleRows, options, run);
 
         // Threads that the members leave over serve within them.
@@ -75,8 +90,16 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         {
             var own = r == 0 ? step : _problem.TakesAllRows ? step.ShareRows() : new HiddenLayerLeastSquares(
                 width, options.UnitsPerStep, head.Outputs, _builder.Activation, options.L2, sampleRows, run.Device, standardization);
-            _members[r] = new(_problem, own, f.clone().DetachFromDisposeScope(), heldF?.clone().DetachFromDisposeScope(), r);
+            _members[r] = new(_problem, own, start[r].F.DetachFromDisposeScope(), start[r].HeldF?.DetachFromDisposeScope(), heldOut[r], r);
         }
+
+        (_heldLabels, _heldWeights) = data.Validation is { } block
+            ? (block.Labels.alias(), block.Weights?.alias())
+            : heldOut[0].Length > 0 ? (OfHeldRows(labels), weights is null ? null : OfHeldRows(weights)) : (null, null);
+        _heldLabels?.DetachFromDisposeScope();
+        _heldWeights?.DetachFromDisposeScope();
+
+        Tensor OfHeldRows(Tensor values) => cat([.. _members.Select(member => values.index_select(0, member.HeldRows!))]);
     }
 
     private int StepUnits => _options.Restarts * _options.UnitsPerStep;
@@ -87,9 +110,8 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
     {
         using var threads = TorchThreads.Limit(IsSmall && _members.Length == 1 ? 1 : _threads);
         var steps = _options.TotalUnits / _options.UnitsPerStep;
-        var monitor = _run.Watch(_head, _earlierSteps + steps, _data.RowCount, _options.EarlyStoppingRounds, _earlierSteps);
-        if (Validate() is { } atStart)
-            monitor.OnStart(atStart.Loss);
+        var monitor = _run.Watch(_head, _earlierSteps + steps, _data.RowCount, _options.EarlyStoppingRounds, _earlierSteps, "step");
+        monitor.OnStart(TrainingLoss(), Validate());
         string reason;
         try
         {
@@ -101,6 +123,8 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         }
 
         monitor.Finish(reason);
+        if (_memberBiases.Count > 0)
+            _run.KeepState([NamedTensor.Of(BiasesName, [.. _memberBiases], _builder.Steps + 1, _members.Length, _head.Outputs)]);
         var active = monitor.IsJudged ? monitor.BestEpoch : _builder.Steps;
         if (active < _builder.Steps)
             _run.Log($"{active * StepUnits} of {_builder.Steps * StepUnits} units are active: more did not lower the validation loss.");
@@ -114,14 +138,16 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         _problem.Labels.Dispose();
         _problem.Weights?.Dispose();
         _problem.HeldFeatures?.Dispose();
+        _heldLabels?.Dispose();
+        _heldWeights?.Dispose();
     }
 
-    private string Boost(int steps, TrainingMonitor monitor)
+    private string Boost(int count, TrainingMonitor monitor)
     {
         foreach (var member in _members)
             member.DrawSample();
         Sweep(_problem.TakesAllRows ? _members[..1] : _members, predict: false);
-        for (var t = 1; t <= steps; t++)
+        for (var t = 1; t <= count; t++)
         {
             ForEach(_members, member => member.Solve());                                    // h_t
             if (_members.All(member => member.HasVanished))
@@ -131,9 +157,12 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
             ForEach(_members, member => member.Advance());                                  // F ← F + η·ρ_t·h_t
             if (_members.All(member => member.StepSize is null))
                 return $"The loss has no curvature left after {_builder.Steps} steps: there is nothing left to learn.";
-            _builder.AddMean([.. _members.Select(member => member.Step)], [.. _members.Select(member => member.StepSize ?? 0)]);
+            HiddenLayerStep[] steps = [.. _members.Select(member => member.Step)];
+            double[] sizes = [.. _members.Select(member => member.StepSize ?? 0)];
+            _builder.AddMean(steps, sizes);
+            NoteBiases(steps, sizes);
 
-            var loss = Loss(member => member.F, _problem.Labels, _problem.Weights);
+            var loss = TrainingLoss();
             if (!double.IsFinite(loss))
                 throw new TrainingDivergedException(monitor.Epoch, monitor.Step + 1, "the loss");
             monitor.OnStep(loss, _data.RowCount);
@@ -186,17 +215,25 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
 
     private (double Loss, double Metric)? Validate()
     {
-        if (_data.Validation is not { } held)
+        if (_heldLabels is null)
             return null;
         using var scope = NewDisposeScope();
-        var outputs = Outputs(member => member.HeldF!);
-        return (Loss(member => member.HeldF!, held.Labels, held.Weights), _head.Metric(_head.MetricSum(outputs, held.Labels) / held.Rows));
+        var outputs = _data.Validation is not null
+            ? Outputs(member => member.HeldF!)
+            : cat([.. _members.Select(member => member.F.index_select(0, member.HeldRows!))]).Times(_loss.OutputScale);
+        return (Loss(outputs, _heldLabels, _heldWeights), _head.Metric(_head.MetricSum(outputs, _heldLabels) / _heldLabels.shape[0]));
     }
 
-    private double Loss(Func<GradientBoostedNetworkMember, Tensor> f, Tensor labels, Tensor? weights)
+    private double TrainingLoss()
     {
-        using var scope = NewDisposeScope();
-        return _head.Loss(Outputs(f), labels, weights).cpu().item<float>();
+        using var outputs = Outputs(member => member.F);
+        return Loss(outputs, _problem.Labels, _problem.Weights);
+    }
+
+    private double Loss(Tensor outputs, Tensor labels, Tensor? weights)
+    {
+        using var loss = _head.Loss(outputs, labels, weights);
+        return loss.cpu().item<float>();
     }
 
     /// <summary>What the network puts out: the mean of the members.</summary>
@@ -261,6 +298,38 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
                 + $" steps of {StepUnits} units of {activation}.");
     }
 
+    /// <summary>Member r of the earlier network; the whole of it where its members are not known.</summary>
+    private Network Earlier(Network initial, int r)
+    {
+        var (members, outputs) = (_options.Restarts, _head.Outputs);
+        if (members > 1 && _run.InitialState is { } state && state.TryGet(BiasesName, out var biases)
+            && biases.Shape is [var rows, var parts, var width] && rows > _builder.Steps && parts == members && width == outputs)
+        {
+            if (r == 0)
+                _memberBiases.AddRange(biases.Floats[..((_builder.Steps + 1) * members * outputs)]);
+            if (_builder.Steps > 0)
+                return _builder.BuildPart(r, members, biases.Floats.Slice(((_builder.Steps * members) + r) * outputs, outputs).ToArray());
+        }
+
+        if (r == 1 && _memberBiases.Count == 0)
+            _run.Log("The earlier model does not tell its sums apart. Each goes on from the whole of it, which may have learned the rows that are held out.");
+        var copy = initial.Definition.Build(CPU);
+        copy.WriteWeights(initial.ReadWeights());
+        return copy;
+    }
+
+    private void NoteBiases(HiddenLayerStep[] steps, double[] sizes)
+    {
+        if (_memberBiases.Count == 0)
+            return;
+        var last = _memberBiases.Count - (steps.Length * _head.Outputs);
+        for (var r = 0; r < steps.Length; r++)
+        {
+            for (var k = 0; k < _head.Outputs; k++)
+                _memberBiases.Add(_memberBiases[last + (r * _head.Outputs) + k] + (float)(_loss.OutputScale * sizes[r] * steps[r].OutputBias[k]));
+        }
+    }
+
     /// <summary>F of an earlier network.</summary>
     private Tensor Outputs(Network network, IEnumerable<RowBlock> blocks)
     {
@@ -283,17 +352,36 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
         return onDevice.repeat(rows, 1);
     }
 
-    private long SampleRows()
+    /// <summary>The rows that each member holds out, where the user does not say which are.</summary>
+    private long[][] HoldOut(Tensor labels)
     {
-        var wanted = (long)Math.Floor(_options.Subsample * _data.RowCount);
+        var (fraction, members) = (_data.Validation is null ? _options.ValidationFraction : 0, _options.Restarts);
+        var classes = new int[_data.RowCount];
+        using var scope = NewDisposeScope();
+        if (_head is BinaryHead or MulticlassHead)
+            labels.to(ScalarType.Int32).cpu().data<int>().CopyTo(classes);
+        var heldOut = HeldOutParts.Choose(classes, fraction, members, _run.Random.Seed);
+        if (heldOut[0].Length > 0)
+            _run.Log(members == 1 ? $"{heldOut[0].Length} rows are held out." : $"Each of the {members} sums holds out {heldOut[0].Length} rows of its own.");
+        else if (fraction > 0)
+            _run.Log($"No rows are held out: {fraction:P0} of {_data.RowCount} are none. All units will be active.");
+        return heldOut;
+    }
+
+    private long SampleRows(long fitted)
+    {
+        var wanted = (long)Math.Floor(_options.Subsample * fitted);
         if (wanted == 0)
         {
             throw new InvalidOperationException(
-                $"The option 'Subsample' is {_options.Subsample}, which leaves none of the {_data.RowCount} training rows for a step. Raise it to at least {1.0 / _data.RowCount:G2}.");
+                $"The option 'Subsample' is {_options.Subsample}, which leaves none of the {fitted} training rows for a step. Raise it to at least {1.0 / fitted:G2}.");
         }
 
-        // Members that take all rows share them; samples are each member's own.
-        var room = _data.BufferRows >= _data.RowCount ? wanted : Math.Max(1, _data.BufferRows / _options.Restarts);
+        // Members that take all rows share them, also those that they hold out; samples are each member's own.
+        var isInMemory = _data.BufferRows >= _data.RowCount;
+        if (isInMemory && wanted == fitted)
+            return _data.RowCount;
+        var room = isInMemory ? wanted : Math.Max(1, _data.BufferRows / _options.Restarts);
         if (wanted <= room)
             return wanted;
         _run.Log($"Each step is fitted to {room} rows drawn at random and not to {wanted}, to stay within the memory budget.");

@@ -10,12 +10,12 @@ namespace MlNetMlp.Boosting;
 /// <summary>What the members of a fit have in common.</summary>
 /// <param name="Data">The rows.</param>
 /// <param name="Inputs">Width of what a step sees: D, or 2·D where it sees a map of each feature too.</param>
-/// <param name="HeldFeatures">What a step sees of the rows held out [rows, inputs], or null.</param>
+/// <param name="HeldFeatures">What a step sees of the rows that the user holds out [rows, inputs], or null.</param>
 /// <param name="Outputs">K.</param>
 /// <param name="Labels">Labels as the seam gives them, on the device.</param>
 /// <param name="Weights">Example weights [N], or null.</param>
 /// <param name="Loss">The loss.</param>
-/// <param name="SampleRows">Rows that a step is fitted to.</param>
+/// <param name="SampleRows">Rows that are drawn for a step; N where it is fitted to all that its member does not hold out.</param>
 /// <param name="Options">The options.</param>
 /// <param name="Run">The fit.</param>
 internal sealed record BoostingProblem(
@@ -29,9 +29,10 @@ internal sealed record BoostingProblem(
 /// <param name="problem">What all members have in common.</param>
 /// <param name="step">What fits h_t; the member owns it.</param>
 /// <param name="f">F [N, K] to start from; the member owns it.</param>
-/// <param name="heldF">F of the rows held out, or null; the member owns it.</param>
+/// <param name="heldF">F of the rows that the user holds out, or null; the member owns it.</param>
+/// <param name="heldOut">Rows that this member alone holds out, ascending.</param>
 /// <param name="index">Number of the member. The first has the streams of the fit, so that one member alone is the method of the paper.</param>
-internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, HiddenLayerLeastSquares step, Tensor f, Tensor? heldF, int index) : IDisposable
+internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, HiddenLayerLeastSquares step, Tensor f, Tensor? heldF, long[] heldOut, int index) : IDisposable
 {
     private const double LeastResidual = 1e-12;
     private const double AdamRate = 0.05;
@@ -40,6 +41,8 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         ? null
         : new(unchecked((int)RandomStreams.Hash((ulong)problem.Run.Random.Seed, (ulong)index)), problem.Run.Device);
 
+    private readonly Tensor? _heldRows = heldOut.Length > 0 ? tensor(heldOut).to(problem.Run.Device).DetachFromDisposeScope() : null;
+    private readonly Tensor? _weights = Weights(problem, heldOut);
     private readonly List<Tensor> _parts = [];
     private Tensor? _residuals;
     private Tensor? _heldH;
@@ -49,8 +52,11 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
     /// <summary>F [N, K].</summary>
     public Tensor F => f;
 
-    /// <summary>F of the rows held out, or null.</summary>
+    /// <summary>F of the rows that the user holds out, or null.</summary>
     public Tensor? HeldF => heldF;
+
+    /// <summary>Indices of the rows that this member holds out, or null.</summary>
+    public Tensor? HeldRows => _heldRows;
 
     /// <summary>Whether there are no residuals to fit any more.</summary>
     public bool HasVanished { get; private set; }
@@ -78,7 +84,10 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
             return;
         using var scope = NewDisposeScope();
         _sample ??= new long[problem.SampleRows];
-        randperm(problem.Data.RowCount, generator: Random.Rows).narrow(0, 0, problem.SampleRows).sort().Values.data<long>().CopyTo(_sample);
+        var order = randperm(problem.Data.RowCount, generator: Random.Rows);
+        if (_heldRows is not null)
+            order = order.masked_select(_weights!.cpu().index_select(0, order).IsAbove(0));
+        order.narrow(0, 0, problem.SampleRows).sort().Values.data<long>().CopyTo(_sample);
         _place = 0;
     }
 
@@ -110,7 +119,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         using var scope = NewDisposeScope();
         Forget();
         _residuals = problem.Loss.Residuals(problem.Labels, f).DetachFromDisposeScope();    // R = −∂L/∂F: [N, K]
-        HasVanished = _residuals.mul(_residuals).mean().cpu().item<float>() < LeastResidual;
+        HasVanished = MeanSquare(_residuals, _weights) < LeastResidual;
         if (HasVanished)
             return;
         Fit(_residuals);
@@ -126,7 +135,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         if (HasVanished)
             return;
         var h = problem.TakesAllRows ? step.PredictRows() : cat(_parts);                    // h_t(X): [N, K]
-        StepSize = problem.Options.LearningRate * problem.Loss.StepSize(_residuals!, h, problem.Weights);
+        StepSize = problem.Options.LearningRate * problem.Loss.StepSize(_residuals!, h, _weights);
         if (StepSize is not { } rho)
             return;
         f.AddScaled(h, rho);
@@ -140,16 +149,29 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         step.Dispose();
         f.Dispose();
         heldF?.Dispose();
+        _heldRows?.Dispose();
+        _weights?.Dispose();
         _ownRandom?.Dispose();
+    }
+
+    /// <summary>Example weights [N], 0 for rows held out; null where all are 1.</summary>
+    private static Tensor? Weights(BoostingProblem problem, long[] heldOut)
+    {
+        using var scope = NewDisposeScope();
+        if (heldOut.Length == 0)
+            return problem.Weights?.alias().DetachFromDisposeScope();
+        var weights = problem.Weights?.clone() ?? ones(problem.Data.RowCount, device: problem.Run.Device);
+        var rows = tensor(heldOut).to(problem.Run.Device);
+        return weights.index_copy_(0, rows, zeros_like(rows, dtype: weights.dtype)).DetachFromDisposeScope();
     }
 
     private void Fit(Tensor residuals)
     {
-        var (targets, weights) = (residuals, problem.Weights);
+        var (targets, weights) = (residuals, _weights);
         if (_sample is not null)
         {
             var chosen = tensor(_sample).to(problem.Run.Device);
-            (targets, weights) = (residuals.index_select(0, chosen), problem.Weights?.index_select(0, chosen));
+            (targets, weights) = (residuals.index_select(0, chosen), _weights?.index_select(0, chosen));
         }
 
         step.SetTargets(targets, weights);
@@ -160,10 +182,15 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
 
         // NOTE[DIFF]: the original takes whatever comes of a fit. One that is no better than h = 0 is solved again for C and c, which are
         // linear: then no step with ρ ≤ 1 can raise a squared training loss.
-        var squares = targets.mul(targets).sum(1);
-        var lossOfZero = (weights is null ? squares.mean() : squares.mul(weights).sum().div(weights.sum())).cpu().item<float>() / 2;
-        if (!(loss < lossOfZero))
+        if (!(loss < MeanSquare(targets, weights) / 2))
             step.SolveOutputs();
+    }
+
+    private static float MeanSquare(Tensor rows, Tensor? weights)
+    {
+        using var scope = NewDisposeScope();
+        var squares = rows.mul(rows).sum(1);
+        return (weights is null ? squares.mean() : squares.mul(weights).sum().div(weights.sum())).cpu().item<float>();
     }
 
     /// <summary>U(−√(f/(inputs + outputs)), √(f/(inputs + outputs))) for weights and biases of both layers.</summary>

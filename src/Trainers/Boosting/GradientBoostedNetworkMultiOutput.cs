@@ -87,6 +87,9 @@ namespace MlNetMlp.Boosting
         NetworkOptions INetworkMethod.Options => options;
 
         /// <inheritdoc/>
+        public bool HoldsOutRows => true;
+
+        /// <inheritdoc/>
         public Network Fit(TrainingSet data, TaskHead head, TrainingRun run) => _boosted.Fit(data, head, run);
     }
 }

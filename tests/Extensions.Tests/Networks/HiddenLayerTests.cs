@@ -105,6 +105,14 @@ public class HiddenLayerTests
             Assert.True((network.call(x) - mean).abs().max().ToDouble() < 1e-5);
         }
 
+        foreach (var (part, r) in parts.Select((part, r) => (part, r)))
+        {
+            using var own = part.Build(Steps);
+            var bias = new HiddenLayerWeights((HiddenLayerDefinition)own.Definition, own.ReadWeights().Read()).Biases[(Steps * Outputs)..].ToArray();
+            using var taken = whole.BuildPart(r, parts.Length, bias);
+            Assert.True((taken.call(x) - own.call(x)).abs().max().ToDouble() < 1e-5);
+        }
+
         static HiddenLayerStep Step(ulong seed) => new(
             Values(seed, UnitsPerStep * Inputs), Values(seed + 100, UnitsPerStep), Values(seed + 200, Outputs * UnitsPerStep), Values(seed + 300, Outputs));
 

@@ -71,7 +71,7 @@ public class GradientBoostedNetworkTests
             using var scope = NewDisposeScope();
             var whole = HiddenLayerModel.Find(model)!;
             var labels = Labels(model, rows);
-            Assert.Equal(15, whole.StagedLosses.Count);
+            Assert.Equal(16, whole.StagedLosses.Count);
             foreach (var staged in whole.StagedLosses)
             {
                 using var network = whole.Truncate(staged.Units).Network.CreateNetwork();
@@ -101,7 +101,7 @@ public class GradientBoostedNetworkTests
     {
         // With one iteration many a fit is worse than none, and is solved again.
         var options = Plain with { LearningRate = learningRate, StepIterations = iterations, Activation = activation, TotalUnits = 80 };
-        var losses = HiddenLayerModel.Find(Regression(options, View(Rows(200, 5))))!.StagedLosses.Select(s => s.TrainingLoss).Prepend(1 + 1e-6).ToArray();
+        var losses = HiddenLayerModel.Find(Regression(options, View(Rows(200, 5))))!.StagedLosses.Select(s => s.TrainingLoss).ToArray();
         Assert.True(losses.Zip(losses.Skip(1)).All(pair => pair.Second <= pair.First + 1e-7), string.Join(' ', losses));
         Assert.True(losses[^1] < 0.5);
     }
@@ -301,7 +301,7 @@ public class GradientBoostedNetworkTests
     }
 
     [Fact]
-    public void Every_sum_goes_on_from_the_whole_of_an_earlier_model()
+    public void Several_sums_go_on_from_an_earlier_model()
     {
         var rows = Rows(300, 11);
         var options = Plain with { TotalUnits = 10, Restarts = 2 };
@@ -310,9 +310,64 @@ public class GradientBoostedNetworkTests
         var layer = HiddenLayerModel.Find(second)!;
         Assert.Equal((40, 40, 4), (layer.HiddenUnits, layer.ActiveUnits, layer.UnitsPerStep));
         Assert.Equal(Scores(first, rows), Scores(_ml.Model.ChangeActiveUnits(second, 20), rows), (a, b) => Math.Abs(a - b) < 1e-4);
-        Assert.True(layer.StagedLosses[^1].TrainingLoss < layer.StagedLosses[4].TrainingLoss);
+        Assert.True(layer.StagedLosses[^1].TrainingLoss < layer.StagedLosses[5].TrainingLoss);
         var fault = Assert.Throws<InvalidOperationException>(() => Regression(options with { InitialModel = first, Restarts = 3 }, View(rows)));
         Assert.Contains("steps of 6 units", fault.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Each_sum_goes_on_from_its_own_part_so_that_rows_it_holds_out_stay_unseen(bool isCut)
+    {
+        var rows = Rows(200, 11);
+        var random = new DeterministicRandom(3);
+        foreach (var row in rows)
+            row.Label += 8 * (float)random.NextDouble();
+        var options = Quick with { Restarts = 3, ValidationFraction = 0.3 };
+        foreach (var model in Models(options, View(rows)))
+        {
+            var first = isCut ? _ml.Model.ChangeActiveUnits(model, 30) : _ml.Model.ChangeActiveUnits(model, 90);
+            var standing = options with { InitialModel = first, TotalUnits = 2, LearningRate = 1e-9, StepIterations = 1 };
+            ITransformer second = model switch
+            {
+                ISingleFeaturePredictionTransformer<RegressionNetworkModel> => Regression(standing, View(rows)),
+                ISingleFeaturePredictionTransformer<BinaryNetworkModel> => Binary(standing, View(rows)),
+                _ => Multiclass(standing, View(rows)),
+            };
+            var losses = HiddenLayerModel.Find(second)!.StagedLosses;
+            Assert.Equal(isCut ? 7 : 17, losses.Count);
+            Assert.Equal(losses[^2].ValidationLoss!.Value, losses[^1].ValidationLoss!.Value, 1e-4 * losses[^2].ValidationLoss!.Value);
+            Assert.True(losses[^1].ValidationLoss > 1.02 * losses[^1].TrainingLoss, "the rows held out are no more surprising than the others");
+        }
+    }
+
+    [Fact]
+    public void Of_a_fraction_too_small_for_a_row_none_is_held_out_and_it_is_said()
+    {
+        var messages = new List<string>();
+        _ml.Log += (_, log) => messages.Add(log.Message);
+        var layer = HiddenLayerModel.Find(Regression(Quick with { ValidationFraction = 0.1, TotalUnits = 4 }, View(Rows(9, 1))))!;
+        Assert.Equal(4, layer.ActiveUnits);
+        Assert.All(layer.StagedLosses, stage => Assert.Null(stage.ValidationLoss));
+        Assert.Contains(messages, message => message.Contains("No rows are held out: 10 % of 9 are none", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Rows_that_the_user_holds_out_are_the_only_ones()
+    {
+        var (rows, held) = (Rows(200, 11), Rows(60, 12));
+        var given = HiddenLayerModel.Find(Regression(Quick with { Restarts = 2, ValidationData = View(held) }, View(rows)))!;
+        var none = HiddenLayerModel.Find(Regression(Quick with { Restarts = 2, ValidationFraction = 0 }, View(rows)))!;
+        Assert.Equal(none.StagedLosses.Select(stage => stage.TrainingLoss), given.StagedLosses.Select(stage => stage.TrainingLoss));
+        using var scope = NewDisposeScope();
+        foreach (var stage in given.StagedLosses)
+        {
+            using var network = given.Truncate(stage.Units).Network.CreateNetwork();
+            var head = (Networks.RegressionHead)given.Network.Head;
+            var labels = tensor(held.Select(row => (float)((row.Label - head.LabelMean) / head.LabelScale)).ToArray());
+            Assert.Equal(stage.ValidationLoss!.Value, head.Loss(network.call(Features(held)), labels).ToDouble(), 1e-5);
+        }
     }
 
     [Fact]
@@ -335,9 +390,9 @@ public class GradientBoostedNetworkTests
             var layer = HiddenLayerModel.Find(second)!;
             Assert.Equal((20, 20), (layer.HiddenUnits, layer.ActiveUnits));
             Assert.Equal(Scores(first, rows), Scores(_ml.Model.ChangeActiveUnits(second, 10), rows), (a, b) => Math.Abs(a - b) < 1e-5);
-            Assert.Equal(Enumerable.Range(1, 10).Select(t => 2 * t), layer.StagedLosses.Select(staged => staged.Units));
-            Assert.Equal(HiddenLayerModel.Find(first)!.StagedLosses, layer.StagedLosses.Take(5));
-            Assert.True(layer.StagedLosses[^1].TrainingLoss < layer.StagedLosses[4].TrainingLoss);
+            Assert.Equal(Enumerable.Range(0, 11).Select(t => 2 * t), layer.StagedLosses.Select(staged => staged.Units));
+            Assert.Equal(HiddenLayerModel.Find(first)!.StagedLosses, layer.StagedLosses.Take(6));
+            Assert.True(layer.StagedLosses[^1].TrainingLoss < layer.StagedLosses[5].TrainingLoss);
             var fault = Assert.Throws<InvalidOperationException>(() => Binary(options with { InitialModel = first, UnitsPerStep = 5 }, View(rows)));
             Assert.Contains("steps of 5 units", fault.Message, StringComparison.Ordinal);
         }

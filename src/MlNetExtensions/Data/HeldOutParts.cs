@@ -1,0 +1,49 @@
+using MlNetMlp.Runtime;
+
+namespace MlNetMlp.Data;
+
+/// <summary>
+/// Rows to hold out where several networks are trained at once, other ones for each: all rows teach some of the networks, and more rows judge
+/// them than any one of them goes without.
+/// </summary>
+public static class HeldOutParts
+{
+    /// <summary>Chooses the rows, the same share of each class.</summary>
+    /// <param name="classes">The class of each row, at least 0; the same for all where there are no classes.</param>
+    /// <param name="fraction">Share of the rows of a part, in [0, 1).</param>
+    /// <param name="parts">Number of parts; up to ⌊1/<paramref name="fraction"/>⌋ of them share no row.</param>
+    /// <param name="seed">The seed.</param>
+    /// <returns>For each part the indices of its rows, ascending, never all rows; none where the fraction is less than a row.</returns>
+    public static long[][] Choose(ReadOnlySpan<int> classes, double fraction, int parts, int seed)
+    {
+        var rows = classes.Length;
+        if (fraction * rows < 1)
+            return [.. Enumerable.Repeat(Array.Empty<long>(), parts)];
+        var random = new DeterministicRandom(RandomStreams.Hash((ulong)seed, (ulong)rows));
+        var order = new int[rows];
+        for (var row = 0; row < rows; row++)
+        {
+            var other = random.Next(row + 1);
+            (order[row], order[other]) = (order[other], row);
+        }
+
+        // Rows of a class stand side by side in a line, of which a part takes each 1/fraction-th, beginning one place after the part before.
+        var kinds = classes.ToArray();
+        int[] line = [.. order.OrderBy(row => kinds[row])];
+        var chosen = new long[parts][];
+        for (var part = 0; part < parts; part++)
+        {
+            var taken = new List<long>();
+            for (var i = 0; i < rows && taken.Count < rows - 1; i++)
+            {
+                if (Math.Floor((i - part + 1) * fraction) > Math.Floor((i - part) * fraction))
+                    taken.Add(line[i]);
+            }
+
+            taken.Sort();
+            chosen[part] = [.. taken];
+        }
+
+        return chosen;
+    }
+}
