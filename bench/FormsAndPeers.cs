@@ -131,21 +131,10 @@ internal static class FormsAndPeers
         var folder = Directory.CreateTempSubdirectory("peers").FullName;
         try
         {
-            var start = new ProcessStartInfo(
-                Environment.GetEnvironmentVariable("PYTHON") ?? "python3",
-                ["-c", Driver, Write("train", train), Write("test", test), $"{Units}", $"{Width}", gamma.ToString(CultureInfo.InvariantCulture), alpha.ToString(CultureInfo.InvariantCulture), type])
-            {
-                RedirectStandardOutput = true,
-            };
-            start.Environment.Remove("OPENBLAS_CORETYPE");
-            start.Environment.Remove("OPENBLAS_L2_SIZE");
-            (start.Environment["OPENBLAS_NUM_THREADS"], start.Environment["OMP_NUM_THREADS"]) = ("2", "2");
-            using var python = Process.Start(start)!;
-            var words = python.StandardOutput.ReadToEnd().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            python.WaitForExit();
-            return python.ExitCode == 0 && words.Length >= 2
-                ? (double.Parse(words[0], CultureInfo.InvariantCulture), double.Parse(words[1], CultureInfo.InvariantCulture))
-                : default;
+            var numbers = PythonPeer.Run(
+                Driver, Write("train", train), Write("test", test), $"{Units}", $"{Width}", gamma.ToString(CultureInfo.InvariantCulture),
+                alpha.ToString(CultureInfo.InvariantCulture), type);
+            return numbers.Length >= 2 ? (numbers[0], numbers[1]) : default;
         }
         finally
         {

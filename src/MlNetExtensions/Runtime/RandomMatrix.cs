@@ -17,19 +17,14 @@ public static class RandomMatrix
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
-        var blocks = new List<Tensor>();
-        for (var first = 0; first < rows; first += columns)
-        {
-            var (q, r) = linalg.qr(empty(columns, columns, ScalarType.Float64).normal_(0, 1, random));
+        var blocks = (rows + columns - 1) / columns;
+        var (q, r) = linalg.qr(empty(blocks, columns, columns, ScalarType.Float64).normal_(0, 1, random));
 
-            // Which of q and −q comes out is LAPACK's choice, not chance; with the signs of r's diagonal all rotations are equally likely.
-            var rotation = q.mul(r.diagonal().sgn()).t();
+        // Which of q and −q comes out is LAPACK's choice, not chance; with the signs of r's diagonal all rotations are equally likely.
+        var rotations = q.mul(r.diagonal(0, -2, -1).sgn().unsqueeze(-2)).transpose(-2, -1);
 
-            // Lengths of normal rows, which those of a rotation have lost.
-            var lengths = linalg.vector_norm(empty(columns, columns, ScalarType.Float64).normal_(0, 1, random), 2, [1], keepdim: true);
-            blocks.Add(rotation.mul(lengths).narrow(0, 0, Math.Min(columns, rows - first)).to(ScalarType.Float32));
-        }
-
-        return cat(blocks, 0).MoveToOuterDisposeScope();
+        // Lengths of normal rows, which those of a rotation have lost.
+        var lengths = linalg.vector_norm(empty(blocks, columns, columns, ScalarType.Float64).normal_(0, 1, random), 2, [2], keepdim: true);
+        return rotations.mul(lengths).reshape((long)blocks * columns, columns).narrow(0, 0, rows).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 }
