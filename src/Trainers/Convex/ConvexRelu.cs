@@ -203,7 +203,7 @@ namespace MlNetMlp.Convex
         /// <param name="model">A fitted or loaded model with such a network in it, alone or in a chain, of which the last one counts.</param>
         /// <returns>The certificate; null where the model holds no such network.</returns>
         public static ConvexReluCertificate? GetCertificate(ITransformer model) =>
-            NetworkModel.Find(model) is { MethodName: nameof(ConvexRelu) or "SampledConvexRelu" or "RobustConvexRelu" } network
+            NetworkModel.Find(model) is { MethodName: nameof(ConvexRelu) or nameof(SampledConvexRelu) or nameof(RobustConvexRelu) } network
                 ? network.GetDiagnostics<ConvexReluCertificate>()
                 : null;
 

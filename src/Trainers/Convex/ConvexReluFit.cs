@@ -35,15 +35,12 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
         using var admm = new ConvexReluAdmm(
             program, step, new(options.Rho ?? Math.Max(beta, rows.TotalWeight / 100), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
         var (v, last) = Iterate(rows, program, admm);
-        var norms = ConvexReluProgram.GroupNorms(v);
-        var kept = norms.ge(norms.max().Times(options.PruneThreshold)).logical_and(norms.IsAbove(0));
-        v.mul_(kept.to(v.dtype));
-
-        var certificate = Certify(program, admm, last, v, (int)kept.sum().item<long>(), solver);
+        var kept = Prune(v, options.PruneThreshold);
+        var certificate = Certify(program, admm, last, v, kept, solver);
         run.KeepDiagnostics(certificate);
         run.Log(FormattableString.Invariant(
             $"{certificate.ActiveNeurons} units. The network's objective is {certificate.NetworkObjective:G5}, the convex one {certificate.ConvexObjective:G5}, and nothing below {certificate.DualBound:G5} is possible with these patterns; the cone is violated by {certificate.ConeViolation:G2}."));
-        var (units, outputs) = Recover(v, norms, kept);
+        var (units, outputs) = Recover(v);
         return (units, outputs, rows.Calibrate(x => ConvexReluProgram.NetworkOutputs(x, v), options.Loss));
     }
 
@@ -80,8 +77,8 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
 
             run.CheckCancelled();
             last = admm.Next();
-            monitor.OnRows(program.Rows);
             monitor.OnLoss(last.Loss / program.TotalWeight / program.Outputs);
+            monitor.OnRows(program.Rows);
             if (!double.IsFinite(last.Loss))
                 throw new InvalidOperationException($"The loss is no longer finite after {iteration + 1} iterations: look for extreme values among features and labels.");
 
@@ -111,12 +108,24 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
             program.Patterns, neurons, program.Beta, admm.Rho, solver);
     }
 
-    /// <summary>v = u·α with ‖u‖ = |α|: the units u/√‖v‖ and output weights ±√‖v‖, the least penalty for the same function.</summary>
-    private static (float[] Units, float[] Outputs) Recover(Tensor v, Tensor norms, Tensor kept)
+    /// <summary>Leaves out what is shorter than the threshold times the longest.</summary>
+    /// <returns>Number of units that are left.</returns>
+    internal static int Prune(Tensor v, double threshold)
     {
         using var scope = NewDisposeScope();
+        var norms = ConvexReluProgram.GroupNorms(v);
+        var kept = norms.ge(norms.max().Times(threshold)).logical_and(norms.IsAbove(0));
+        v.mul_(kept.to(v.dtype));
+        return (int)kept.sum().item<long>();
+    }
+
+    /// <summary>v = u·α with ‖u‖ = |α|: the units u/√‖v‖ and output weights ±√‖v‖, the least penalty for the same function.</summary>
+    internal static (float[] Units, float[] Outputs) Recover(Tensor v)
+    {
+        using var scope = NewDisposeScope();
+        var norms = ConvexReluProgram.GroupNorms(v);
         var (groups, outputs) = (v.shape[1], v.shape[1] / 2);
-        var places = kept.nonzero();                                              // [units, (group, pattern)]
+        var places = norms.nonzero();                                              // [units, (group, pattern)]
         var roots = norms.sqrt();
         var flat = v.div(roots).view(v.shape[0], -1);
         var (group, pattern) = (places.select(1, 0), places.select(1, 1));

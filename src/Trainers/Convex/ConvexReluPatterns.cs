@@ -27,11 +27,15 @@ internal static class ConvexReluPatterns
     /// <param name="x">X [n, d].</param>
     /// <param name="directions">g [d, m].</param>
     /// <param name="most">Patterns to keep at most, the first ones.</param>
+    /// <param name="shifts">What is added to Xg [m]; null for nothing.</param>
     /// <returns>D, 0 or 1, of the type of X [n, P]; at least one column, all ones where no hyperplane has an active row.</returns>
-    public static Tensor Of(Tensor x, Tensor directions, int most)
+    public static Tensor Of(Tensor x, Tensor directions, int most, Tensor? shifts = null)
     {
         using var scope = NewDisposeScope();
-        var gates = x.mm(directions).ge(zeros(1, x.dtype, x.device)).to(x.dtype);
+        var sides = x.mm(directions);
+        if (shifts is not null)
+            sides.AddScaled(shifts);
+        var gates = sides.ge(zeros(1, x.dtype, x.device)).to(x.dtype);
         return Distinct(gates, most).MoveToOuterDisposeScope();
     }
 

@@ -10,12 +10,14 @@ internal sealed class ConvexProblem : IDisposable
 {
     public ConvexProblem(
         int n = 17, int d = 3, int p = 6, int c = 2, ConvexReluLoss loss = ConvexReluLoss.Squared, double beta = 0.5, bool weighted = false, ulong seed = 1,
-        bool smooth = false)
+        bool smooth = false, bool hasConstantPattern = false)
     {
         X = Normal(seed, n, d);
         using (var ones = torch.ones(n, dtype: ScalarType.Float64))
             X[.., d - 1].copy_(ones);
         Gates = ConvexReluPatterns.Of(X, Normal(seed + 1, d, 4 * p), p);
+        if (hasConstantPattern)
+            Gates = ConvexReluPatterns.Distinct(cat([torch.ones(n, 1, ScalarType.Float64), Gates], 1), p);
         Targets = smooth ? X.mm(Normal(seed + 5, d, c)).sin() : Normal(seed + 2, n, c);
         if (loss != ConvexReluLoss.Squared)
             Targets = Targets.sign();
