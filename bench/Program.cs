@@ -16,6 +16,7 @@ var benchmarks = new Dictionary<string, Action>
     ["boosting"] = Boosting.Run,
     ["forms"] = Forms.Run,
     ["peers"] = FormsAndPeers.Run,
+    ["convex"] = Convex.Run,
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))

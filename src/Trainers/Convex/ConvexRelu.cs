@@ -151,7 +151,7 @@ namespace MlNetMlp.Convex
             public ConvexReluLoss Loss { get; init; } = ConvexReluLoss.Squared;
 
             /// <summary>
-            /// ρ to start with, for sums over rows, above 0; null (the default): β, at least 0.1. It is doubled or halved while one residual is far
+            /// ρ to start with, for sums over rows, above 0; null (the default): 10β, at least a thirtieth of the rows. It is doubled or halved while one residual is far
             /// above the other. Far below β nothing happens for many iterations.
             /// </summary>
             [Range(0, double.MaxValue, MinimumIsExclusive = true)]

@@ -33,7 +33,7 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
             program, options.Solver, (options.MemoryBudget ?? MemoryBudget.Default) / 2, run.Log, run.CheckCancelled);
         using var owned = step;
         using var admm = new ConvexReluAdmm(
-            program, step, new(options.Rho ?? Math.Max(beta, rows.TotalWeight / 100), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
+            program, step, new(options.Rho ?? Math.Max(10 * beta, rows.TotalWeight / 30), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
         var (v, last) = Iterate(rows, program, admm);
         var kept = Prune(v, options.PruneThreshold);
         var certificate = Certify(program, admm, last, v, kept, solver);

@@ -137,7 +137,7 @@ namespace MlNetMlp.Convex
             /// <summary>ℓ; null (the default): hinge for classes and squared for regression, which takes no other.</summary>
             public ConvexReluLoss? Loss { get; init; }
 
-            /// <summary>ρ to start with, for sums over rows, above 0; null (the default): β, at least a hundredth of the rows.</summary>
+            /// <summary>ρ to start with, for sums over rows, above 0; null (the default): 10β, at least a thirtieth of the rows.</summary>
             [Range(0, double.MaxValue, MinimumIsExclusive = true)]
             public double? Rho { get; init; }
 

@@ -36,7 +36,7 @@ internal sealed class RobustConvexReluFit(TrainingSet data, TaskHead head, Train
         using var inner = new ConvexReluProgram(rows.X, gates, rows.Targets, rows.Weights, ConvexReluLossFunction.Of(_kind), beta);
         using var program = new RobustConvexReluProgram(inner, epsilon);
         using var admm = new RobustConvexReluAdmm(
-            program, new(options.Rho ?? Math.Max(beta, rows.TotalWeight / 100), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
+            program, new(options.Rho ?? Math.Max(10 * beta, rows.TotalWeight / 30), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
         run.Log($"{inner.Patterns} distinct activation patterns of {inner.Rows} rows and their perturbations.");
         var last = Iterate(rows, inner, admm);
         var v = admm.V.clone();
