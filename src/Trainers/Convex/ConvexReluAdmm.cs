@@ -116,7 +116,7 @@ internal sealed class ConvexReluAdmm : IDisposable
         _fit?.Dispose();
         _fit = fit.DetachFromDisposeScope();
         Iterations++;
-        var iteration = Judge(primal, size, Square(moved), Square(dualSize));
+        var iteration = Measure(primal, size, Square(moved), Square(dualSize));
         Balance(iteration);
         return iteration;
     }
@@ -126,25 +126,23 @@ internal sealed class ConvexReluAdmm : IDisposable
 
     /// <summary>
     /// The greatest lower bound of the program's minimum that the duals give: r = −∇ℓ and η = −ρν ≥ 0 are shortened, output by output, until
-    /// ‖±XᵀD_ir + cXᵀE_iη_i‖ ≤ β for all groups; then Σw·Dual(r) is a bound.
+    /// ‖±XᵀD_ir + cXᵀE_iη_i‖ ≤ β for all groups; then Σw·Dual(r) is a bound. And the greatest of ‖βv_i/‖v_i‖ − (±XᵀD_ir + cXᵀE_iη_i)‖ over the groups with
+    /// v_i ≠ 0, relative to β: 0 at the optimum.
     /// </summary>
-    public double DualBound()
+    public (double Bound, double Stationarity) Judge()
     {
         using var scope = NewDisposeScope();
-        var (r, slopes) = Slopes();
+        var r = _isSplit ? _mu!.Times(-SplitPenalty) : _program.Scaled(_program.Targets).sub(_fit!);
+        var slopes = ConvexReluProgram.Opposed(_program.GatedTransposed(r));
+        slopes.AddScaled(_program.SignedTransposed(_nu.Times(-Rho).relu_()));
         var longest = ConvexReluProgram.GroupNorms(slopes).amax([1]).view(2, _program.Outputs).amax([0]);
         var factor = longest.clamp_min(_program.Beta).reciprocal().Times(_program.Beta);
         var dual = _program.Loss.DualValues(_program.Unscaled(r).mul(factor), _program.Targets);
-        return _program.Weighted(dual).sum(ScalarType.Float64).ToDouble();
-    }
-
-    /// <summary>The greatest of ‖βv_i/‖v_i‖ − (±XᵀD_ir + cXᵀE_iη_i)‖ over the groups with v_i ≠ 0, relative to β: 0 at the optimum.</summary>
-    public double Stationarity()
-    {
-        using var scope = NewDisposeScope();
         var norms = ConvexReluProgram.GroupNorms(V);
-        var difference = V.div(norms).nan_to_num(0, 0, 0).sub(Slopes().Groups.Times(1 / _program.Beta));
-        return ConvexReluProgram.GroupNorms(difference).mul(norms.IsAbove(0).to(norms.dtype)).max().ToDouble();
+        var difference = V.div(norms).nan_to_num(0, 0, 0).sub(slopes.Times(1 / _program.Beta));
+        return (
+            _program.Weighted(dual).sum(ScalarType.Float64).ToDouble(),
+            ConvexReluProgram.GroupNorms(difference).mul(norms.IsAbove(0).to(norms.dtype)).max().ToDouble());
     }
 
     public void Dispose()
@@ -156,15 +154,6 @@ internal sealed class ConvexReluAdmm : IDisposable
     private static double Square(Tensor tensor) => Inner(tensor, tensor);
 
     private static double Inner(Tensor left, Tensor right) => left.flatten().dot(right.flatten()).ToDouble();
-
-    // r [n, C] and ±XᵀD_ir + cXᵀE_iη_i [d, G, P].
-    private (Tensor R, Tensor Groups) Slopes()
-    {
-        var r = _isSplit ? _mu!.Times(-SplitPenalty) : _program.Scaled(_program.Targets).sub(_fit!);
-        var groups = ConvexReluProgram.Opposed(_program.GatedTransposed(r));
-        groups.AddScaled(_program.SignedTransposed(_nu.Times(-Rho).relu_()));
-        return (r, groups);
-    }
 
     private void ShrinkGroups(Tensor sum)
     {
@@ -205,7 +194,7 @@ internal sealed class ConvexReluAdmm : IDisposable
         return before;
     }
 
-    private ConvexReluIteration Judge(double primal, double size, double moved, double dualSize)
+    private ConvexReluIteration Measure(double primal, double size, double moved, double dualSize)
     {
         double groups = _program.Groups * _program.Patterns;
         var variables = _program.Width * groups;

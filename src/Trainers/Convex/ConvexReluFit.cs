@@ -103,8 +103,9 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
         using var scope = NewDisposeScope();
         var convex = program.Objective(program.Unscaled(program.Gated(program.Difference(v))), v);
         var network = program.Objective(ConvexReluProgram.NetworkOutputs(program.Plain, v), v);
+        var (bound, stationarity) = admm.Judge();
         return new(
-            convex, network, Math.Max(0, admm.DualBound()), program.ConeViolation(v), admm.Stationarity(), last.Primal, last.Dual, admm.Iterations,
+            convex, network, Math.Max(0, bound), program.ConeViolation(v), stationarity, last.Primal, last.Dual, admm.Iterations,
             program.Patterns, neurons, program.Beta, admm.Rho, solver);
     }
 

@@ -91,7 +91,7 @@ internal sealed class RobustConvexReluAdmm : IDisposable
         return iteration;
     }
 
-    /// <summary>A lower bound of the program's minimum, and the residual of the conditions of optimality: see <see cref="ConvexReluAdmm.DualBound"/>.</summary>
+    /// <summary>A lower bound of the program's minimum, and the residual of the conditions of optimality: see <see cref="ConvexReluAdmm.Judge"/>.</summary>
     public (double Bound, double Stationarity) Judge()
     {
         using var scope = NewDisposeScope();

@@ -27,8 +27,9 @@ public sealed class ConvexReluAdmmTests
         Assert.True(f.sub(network).abs().max().ToDouble() < 1e-3);
         Assert.True(f.sub(admm.Fit()).abs().max().ToDouble() < 1e-3);
         Assert.Equal(objective, program.Objective(network, v), 1e-3 * objective);
-        Assert.True(admm.Stationarity() < 1e-3);
-        Assert.InRange(admm.DualBound(), objective * (1 - 1e-3), objective * (1 + 1e-4));
+        var (bound, stationarity) = admm.Judge();
+        Assert.True(stationarity < 1e-3);
+        Assert.InRange(bound, objective * (1 - 1e-3), objective * (1 + 1e-4));
         Assert.True(ConvexReluProgram.GroupNorms(v).IsAbove(0).sum().item<long>() > 0);
 
         // No other feasible point is better.
@@ -53,7 +54,7 @@ public sealed class ConvexReluAdmmTests
         for (var i = 0; i < 60; i++)
         {
             admm.Next();
-            Assert.True(admm.DualBound() <= optimum * (1 + 1e-4));
+            Assert.True(admm.Judge().Bound <= optimum * (1 + 1e-4));
         }
     }
 
@@ -174,7 +175,7 @@ public sealed class ConvexReluAdmmTests
         }
 
         Assert.True(first.V.sub(second.V).abs().max().ToDouble() < 1e-10);
-        Assert.Equal(first.DualBound(), second.DualBound(), 1e-8);
+        Assert.Equal(first.Judge().Bound, second.Judge().Bound, 1e-8);
     }
 
     [Fact]
