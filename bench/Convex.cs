@@ -100,7 +100,7 @@ internal static class Convex
             return (Train: Keyed(ml, shuffled[..1257]), Test: Keyed(ml, shuffled[1257..]));
         }).ToArray();
         var trainers = ml.MulticlassClassification.Trainers;
-        var convex = trainers.ConvexRelu(new ConvexRelu.Options { SampledPatterns = 32, Beta = 3e-4, MaxIterations = 6, ValidationFraction = 0, Seed = 1 });
+        var convex = trainers.ConvexRelu(new ConvexRelu.Options { SampledPatterns = 64, Beta = 8e-5, MaxIterations = 6, ValidationFraction = 0, Seed = 1 });
         double Accuracy(IEstimator<ITransformer> trainer) =>
             splits.Average(split => ml.MulticlassClassification.Evaluate(trainer.Fit(split.Train).Transform(split.Test)).MicroAccuracy);
 
