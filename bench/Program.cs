@@ -17,6 +17,7 @@ var benchmarks = new Dictionary<string, Action>
     ["forms"] = Forms.Run,
     ["peers"] = FormsAndPeers.Run,
     ["kernels"] = Kernels.Run,
+    ["convex"] = Convex.Run,
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))

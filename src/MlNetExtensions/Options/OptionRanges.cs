@@ -43,8 +43,9 @@ public static class OptionRanges
                     faults.Add($"option '{name}' must be {Describe(rule)}, but was {Text(value)}");
             }
 
-            if (property.PropertyType.IsEnum && !Enum.IsDefined(property.PropertyType, value!))
-                faults.Add($"option '{name}' must be one of {string.Join(", ", Enum.GetNames(property.PropertyType))}, but was {Text(value)}");
+            var type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
+            if (type.IsEnum && value is not null && !Enum.IsDefined(type, value))
+                faults.Add($"option '{name}' must be one of {string.Join(", ", Enum.GetNames(type))}, but was {Text(value)}");
             if (value is not null and not string && HasRules(value.GetType()))
                 Collect(value, name + ".", faults);
         }
