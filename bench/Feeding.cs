@@ -10,7 +10,7 @@ namespace MlNetMlp.Bench;
 internal static class Feeding
 {
     private const int Count = 1_000_000;
-    private static readonly ColumnNames Columns = new("Features", "Label", null, null);
+    private static readonly ColumnNames Columns = new(new("Features"), "Label", null, null);
 
     public static void Run()
     {

@@ -116,7 +116,7 @@ internal static class Forms
                 foreach (var units in new[] { 100, Units })
                 {
                     using var scope = NewDisposeScope();
-                    var settings = new LoadSettings(TaskKind.Regression, new("Features", "Label", null, null), [], null, 0, 1_000_000, false, 1);
+                    var settings = new LoadSettings(TaskKind.Regression, new(new("Features"), "Label", null, null), [], null, 0, 1_000_000, false, 1);
                     var (set, head) = new TrainingSetLoader(settings, _ => { }, () => { }).Load(view, null, null);
                     using var data = set;
                     using var run = new TrainingRun(CPU, 1, new TrainingObserver(_ => { }, null, () => { }, false, default), null);
