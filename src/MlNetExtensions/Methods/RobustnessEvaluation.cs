@@ -71,7 +71,7 @@ internal sealed class RobustnessEvaluation : IDisposable
             return outputs.flatten().mul(Signs(labels));
         var classes = tensor([.. labels.Select(label => (long)label)], [labels.Length, 1]);
         var own = outputs.gather(1, classes).squeeze(1);
-        return own.sub(outputs.scatter(1, classes, full_like(classes, float.NegativeInfinity, outputs.dtype)).amax([1]));
+        return own.sub(outputs.scatter(1, classes, zeros_like(classes, outputs.dtype).log_()).amax([1]));
     }
 
     private Tensor IsRight(Tensor x, float[] labels)

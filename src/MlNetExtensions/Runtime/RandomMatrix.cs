@@ -24,7 +24,7 @@ public static class RandomMatrix
         var rotations = q.mul(r.diagonal(0, -2, -1).sgn().unsqueeze(-2)).transpose(-2, -1);
 
         // Lengths of normal rows, which those of a rotation have lost.
-        var lengths = linalg.vector_norm(empty(blocks, columns, columns, ScalarType.Float64).normal_(0, 1, random), 2, [2], keepdim: true);
+        var lengths = empty(blocks, columns, columns, ScalarType.Float64).normal_(0, 1, random).Norms([2], keepDimensions: true);
         return rotations.mul(lengths).reshape((long)blocks * columns, columns).narrow(0, 0, rows).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 }

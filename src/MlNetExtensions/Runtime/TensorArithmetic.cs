@@ -83,4 +83,37 @@ public static class TensorArithmetic
         using var product = tensor.dot(other);
         return product.ToDouble();
     }
+
+    /// <summary>‖x‖₂ along dimensions.</summary>
+    /// <param name="tensor">x.</param>
+    /// <param name="dimensions">The dimensions to sum over.</param>
+    /// <param name="keepDimensions">Whether they stay, of size 1.</param>
+    /// <returns>A new tensor.</returns>
+    public static Tensor Norms(this Tensor tensor, long[] dimensions, bool keepDimensions = false)
+    {
+        using var scope = NewDisposeScope();
+        return tensor.mul(tensor).sum(dimensions, keepDimensions).sqrt_().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The greater of tensor and a number.</summary>
+    /// <param name="tensor">The tensor.</param>
+    /// <param name="least">The number.</param>
+    /// <returns>A new tensor.</returns>
+    public static Tensor AtLeast(this Tensor tensor, double least)
+    {
+        using Scalar low = least;
+        return tensor.clamp_min(low);
+    }
+
+    /// <summary>The tensor, cut to an interval.</summary>
+    /// <param name="tensor">The tensor.</param>
+    /// <param name="least">The least value.</param>
+    /// <param name="greatest">The greatest value.</param>
+    /// <returns>A new tensor.</returns>
+    public static Tensor CutTo(this Tensor tensor, double least, double greatest)
+    {
+        using Scalar low = least;
+        using Scalar high = greatest;
+        return tensor.clamp(low, high);
+    }
 }

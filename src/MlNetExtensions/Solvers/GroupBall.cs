@@ -85,5 +85,5 @@ public static class GroupBall
         return Math.Max(0, Fista.InnerProduct(gradient, w) + (radius * Norms(gradient, groupRows).max().ToDouble()));
     }
 
-    private static Tensor Norms(Tensor rows, int groupRows) => linalg.vector_norm(rows.reshape(rows.shape[0] / groupRows, -1), 2, [1]);
+    private static Tensor Norms(Tensor rows, int groupRows) => rows.reshape(rows.shape[0] / groupRows, -1).Norms([1]);
 }

@@ -81,5 +81,5 @@ public static class GroupLasso
         return Math.Max(0, primal - (s * withLabels) + (s * s * residual / 2));
     }
 
-    private static Tensor RowNorms(Tensor rows) => rows.shape[1] == 1 ? rows.abs() : linalg.vector_norm(rows, 2, [1], keepdim: true);
+    private static Tensor RowNorms(Tensor rows) => rows.shape[1] == 1 ? rows.abs() : rows.Norms([1], keepDimensions: true);
 }

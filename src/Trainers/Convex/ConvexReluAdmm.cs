@@ -136,7 +136,7 @@ internal sealed class ConvexReluAdmm : IDisposable
         var slopes = ConvexReluProgram.Opposed(_program.GatedTransposed(r));
         slopes.AddScaled(_program.SignedTransposed(_nu.Times(-Rho).relu_()));
         var longest = ConvexReluProgram.GroupNorms(slopes).amax([1]).view(2, _program.Outputs).amax([0]);
-        var factor = longest.clamp_min(_program.Beta).reciprocal().Times(_program.Beta);
+        var factor = longest.AtLeast(_program.Beta).reciprocal().Times(_program.Beta);
         var dual = _program.Loss.DualValues(_program.Unscaled(r).mul(factor), _program.Targets);
         var norms = ConvexReluProgram.GroupNorms(V);
         var difference = V.div(norms).nan_to_num(0, 0, 0).sub(slopes.Times(1 / _program.Beta));

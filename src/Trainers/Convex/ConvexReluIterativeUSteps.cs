@@ -116,10 +116,10 @@ internal sealed class ConvexReluBlockCoordinate : ConvexReluUStep
                 var step = rest.transpose(1, 2).reshape(d * q, c).cholesky_solve(block.Factor!).view(d, q, c).transpose(1, 2).contiguous();
                 t.AddScaled(step);
                 fit.AddScaled(Gated(gates, step));
-                change += Math.Pow(linalg.vector_norm(step).ToDouble(), 2);
+                change += step.mul(step).sum().ToDouble();
             }
 
-            if (Math.Sqrt(change) <= _tolerance * linalg.vector_norm(_solution).ToDouble())
+            if (Math.Sqrt(change) <= _tolerance * Math.Sqrt(_solution.mul(_solution).sum().ToDouble()))
                 break;
         }
 

@@ -105,9 +105,9 @@ internal abstract class ConvexReluLossFunction
         public override Tensor DualValues(Tensor a, Tensor y)
         {
             // The entropy, 0 at both ends.
-            var t = a.mul(y).Times(0.5).clamp(0, 1);
+            var t = a.mul(y).Times(0.5).CutTo(0, 1);
             var rest = t.neg().Plus(1);
-            return t.mul(t.clamp_min(Tiny).log()).Plus(rest.mul(rest.clamp_min(Tiny).log())).neg();
+            return t.mul(t.AtLeast(Tiny).log()).Plus(rest.mul(rest.AtLeast(Tiny).log())).neg();
         }
     }
 

@@ -164,13 +164,13 @@ internal sealed class ConvexReluProgram : IDisposable
         {
             var x = Plain.narrow(0, start, rows);
             var sides = x.mm(directions).view(rows, Groups, Patterns).mul_(Signs.narrow(0, start, rows).unsqueeze(1)).amin([1, 2]);
-            worst = Math.Max(worst, -sides.div(linalg.vector_norm(x, 2, [1])).nan_to_num(0, 0, 0).min().ToDouble());
+            worst = Math.Max(worst, -sides.div(x.Norms([1])).nan_to_num(0, 0, 0).min().ToDouble());
         });
         return worst;
     }
 
     /// <summary>‖v_i‖ of all groups [G, P].</summary>
-    public static Tensor GroupNorms(Tensor v) => linalg.vector_norm(v, 2, [0]);
+    public static Tensor GroupNorms(Tensor v) => v.Norms([0]);
 
     /// <summary>ℓ(f, y) + βΣ‖v_i‖, f without weights.</summary>
     public double Objective(Tensor f, Tensor v) => LossSum(f) + (Beta * GroupNorms(v).sum(ScalarType.Float64).ToDouble());

@@ -110,7 +110,11 @@ internal sealed class RobustConvexReluAdmm : IDisposable
             tensor?.Dispose();
     }
 
-    private static double Square(Tensor tensor) => Math.Pow(linalg.vector_norm(tensor).ToDouble(), 2);
+    private static double Square(Tensor tensor)
+    {
+        using var scope = NewDisposeScope();
+        return tensor.mul(tensor).sum().ToDouble();
+    }
 
     // v + r + cGᵀq + κ(Fᵀp + Mᵀm).
     private Tensor Transposed(Tensor[] parts)

@@ -75,7 +75,7 @@ internal sealed class RobustConvexReluProgram : IDisposable
         var directions = v.div(ConvexReluProgram.GroupNorms(v).max()).nan_to_num(0, 0, 0);
         var needed = directions.abs().mul(Epsilon.view(-1, 1, 1)).sum(0L);                                   // [2, P]
         var sides = Inner.Plain.mm(directions.view(Inner.Width, -1)).view(Inner.Rows, 2, Inner.Patterns).mul_(Inner.Signs.unsqueeze(1));
-        var lengths = linalg.vector_norm(Inner.Plain, 2, [1]).view(-1, 1, 1);
+        var lengths = Inner.Plain.Norms([1]).view(-1, 1, 1);
         return Math.Max(0, needed.sub(sides).div(lengths).max().ToDouble());
     }
 

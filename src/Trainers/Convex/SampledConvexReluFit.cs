@@ -79,7 +79,7 @@ internal sealed class SampledConvexProgram : IDisposable
         var f = Outputs(alpha);
         var r = _loss.Slopes(f, _targets);
         var slopes = Slopes(r);
-        var factor = slopes.abs().amax([0]).clamp_min(Beta).reciprocal().Times(Beta);
+        var factor = slopes.abs().amax([0]).AtLeast(Beta).reciprocal().Times(Beta);
         var objective = Sum(_loss.Values(f, _targets)) + (Beta * alpha.abs().sum(ScalarType.Float64).ToDouble());
         var active = alpha.abs().IsAbove(0).to(alpha.dtype);
         return (objective, Sum(_loss.DualValues(r.mul(factor), _targets)), slopes.Times(1 / Beta).sub(alpha.sign()).mul(active).abs().max().ToDouble());
@@ -146,7 +146,7 @@ internal sealed class SampledConvexReluFit(TrainingSet data, TaskHead head, Trai
         var drawn = ConvexReluPatterns.Draw(rows.X.shape[1], options.HiddenUnits, run.Random.Weights, rows.X);
         if (run.Initial is { } initial && rows.UnitsOf(initial) is { } earlier)
             drawn = cat([earlier, drawn], 1).narrow(1, 0, Math.Max(options.HiddenUnits, earlier.shape[1]));
-        return drawn.div(linalg.vector_norm(drawn, 2, [0])).nan_to_num(0, 0, 0).MoveToOuterDisposeScope();
+        return drawn.div(drawn.Norms([0])).nan_to_num(0, 0, 0).MoveToOuterDisposeScope();
     }
 
     private (Tensor Alpha, double Gap, int Steps) Minimize(ConvexReluRows rows, SampledConvexProgram program, Tensor units)

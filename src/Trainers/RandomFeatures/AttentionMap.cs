@@ -88,7 +88,7 @@ internal sealed class AttentionMap(RandomAttentionDefinition definition, Tensor 
         if (definition.Normalize == AttentionNormalization.None)
             return x;
         var doubles = x.to(ScalarType.Float64);
-        var length = linalg.vector_norm(doubles, 2, [-1], keepdim: true);
+        var length = doubles.Norms([-1], keepDimensions: true);
         return doubles.div(length.where(length.IsAbove(0), ones_like(length))).to(ScalarType.Float32);
     }
 }

@@ -69,7 +69,7 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
         var penalty = options.L1 * GroupLasso.LeastEmptyPenalty(centered.Moments);
         var (coefficients, result) = GroupLasso.Solve(
             centered.Gram, centered.Moments, centered.LabelSquares.Sum(), penalty, settings: new() { GapTolerance = 1e-5, MaxIterations = 20_000 });
-        var norms = linalg.vector_norm(coefficients, 2, [1]).cpu().data<double>().ToArray();
+        var norms = coefficients.Norms([1]).cpu().data<double>().ToArray();
         int[] kept = [.. Enumerable.Range(0, norms.Length).Where(unit => norms[unit] > 0)];
         run.Log($"{kept.Length} of {norms.Length} units are left by the penalty 'L1' after {result.Iterations} steps.");
         return kept.Length > 0 ? kept : [Array.IndexOf(norms, norms.Max())];

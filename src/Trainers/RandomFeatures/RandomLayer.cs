@@ -55,10 +55,10 @@ internal sealed record RandomLayer(
         else
             drawn.normal_(0, 1, random);
         if (options.WeightDistribution == RandomWeightDistribution.Sphere)
-            drawn = drawn.div(linalg.vector_norm(drawn, 2, [1], keepdim: true));
+            drawn = drawn.div(drawn.Norms([1], keepDimensions: true));
         var bias = empty(units).uniform_(-1, 1, random);
         var range = options.BiasScale ?? (activation is Activation.Sine or Activation.Cosine ? Math.PI : null);
-        return new(Floats(drawn), Floats(bias), range, Quantile(linalg.vector_norm(x, 2, [1])), activation, standardization);
+        return new(Floats(drawn), Floats(bias), range, Quantile(x.Norms([1])), activation, standardization);
     }
 
     /// <summary>The scale where none is given and none is searched for; null where it matters.</summary>
