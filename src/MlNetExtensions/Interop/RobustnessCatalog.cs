@@ -43,22 +43,15 @@ public static class RobustnessCatalog
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(model);
         OptionRanges.Check(options, "EvaluateRobustness");
-        if (Find(model) is not { Model.Network: { Head: THead } network } transformer)
+        if (NetworkReplacement.Find(model) is not { Transformer: { Model.Network: { Head: THead } network } transformer, Before: var before })
             throw new ArgumentException($"The model holds no network for this task ({typeof(THead).Name}).", nameof(model));
         if (network.Sets is not null)
             throw new ArgumentException($"The model is a {network.MethodName}, which reads sets: only vectors of known size can be attacked.", nameof(model));
-        using var rows = LabeledRows.Read(model.Transform(data), transformer.FeatureColumnName, options.LabelColumnName, network.Inputs);
+        using var rows = LabeledRows.Read(before(data), transformer.FeatureColumnName, options.LabelColumnName, network.Inputs);
         var classes = Math.Max(2, network.Outputs);
         if (Array.FindIndex(rows.Labels, label => !(label >= 0 && label < classes && label == MathF.Truncate(label))) is >= 0 and var bad)
             throw DataErrors.UnknownClass(options.LabelColumnName, rows.Labels[bad], classes);
         using var evaluation = new RobustnessEvaluation(network, options);
         return evaluation.Run(rows);
     }
-
-    private static ISingleFeaturePredictionTransformer<NetworkModel>? Find(ITransformer model) => model switch
-    {
-        ISingleFeaturePredictionTransformer<NetworkModel> network => network,
-        IEnumerable<ITransformer> chain => chain.Reverse().Select(Find).FirstOrDefault(found => found is not null),
-        _ => null,
-    };
 }

@@ -1,4 +1,5 @@
 using MlNetMlp.Persistence;
+using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -33,9 +34,7 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         foreach (var (name, tensor) in state_dict())
         {
-            // TorchSharp refuses to read a tensor of no values.
-            float[] values = tensor.numel() == 0 ? [] : tensor.detach().cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray();
-            weights.Add(NamedTensor.Of(name, values, tensor.shape));
+            weights.Add(NamedTensor.Of(name, TensorMemory.ToFloats(tensor), tensor.shape));
         }
 
         return weights;

@@ -16,6 +16,18 @@ public static class TensorMemory
     /// <returns>Its values in row-major order.</returns>
     public static Span<long> Longs(Tensor tensor) => MemoryMarshal.Cast<byte, long>(tensor.bytes);
 
+    /// <summary>A copy of the values of any tensor.</summary>
+    /// <param name="tensor">The tensor, of any type, layout and device.</param>
+    /// <returns>Its values as Single, in row-major order.</returns>
+    public static float[] ToFloats(Tensor tensor)
+    {
+        // TorchSharp refuses to read a tensor of no values.
+        if (tensor.numel() == 0)
+            return [];
+        using var scope = NewDisposeScope();
+        return tensor.detach().cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray();
+    }
+
     /// <summary>The address of the first value of a contiguous CPU tensor of any size; a span reaches 2 GB at most.</summary>
     /// <param name="tensor">The tensor; it must live as long as the address is used.</param>
     /// <returns>The address, or null for a tensor of no values.</returns>

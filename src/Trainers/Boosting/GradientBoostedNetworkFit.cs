@@ -57,8 +57,10 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
             (standardization, knots) = (_builder.Standardization, _builder.Knots);
             for (var r = 0; r < start.Length; r++)
             {
-                using var member = Earlier(initial, r);
-                start[r] = (Outputs(member, data.Blocks(BlockRows)), data.Validation is { } held ? Outputs(member, [held]) : null);
+                using var part = EarlierPart(r);
+                start[r] = r > 0 && part is null
+                    ? (start[0].F.clone(), start[0].HeldF?.clone())
+                    : (Outputs(part ?? initial, data.Blocks(BlockRows)), data.Validation is { } held ? Outputs(part ?? initial, [held]) : null);
             }
         }
         else
@@ -298,8 +300,8 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
                 + $" steps of {StepUnits} units of {activation}.");
     }
 
-    /// <summary>Member r of the earlier network; the whole of it where its members are not known.</summary>
-    private Network Earlier(Network initial, int r)
+    /// <summary>Member r of the earlier network; null where only the whole of it is known.</summary>
+    private Network? EarlierPart(int r)
     {
         var (members, outputs) = (_options.Restarts, _head.Outputs);
         if (members > 1 && _run.InitialState is { } state && state.TryGet(BiasesName, out var biases)
@@ -313,9 +315,7 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
 
         if (r == 1 && _memberBiases.Count == 0)
             _run.Log("The earlier model does not tell its sums apart. Each goes on from the whole of it, which may have learned the rows that are held out.");
-        var copy = initial.Definition.Build(CPU);
-        copy.WriteWeights(initial.ReadWeights());
-        return copy;
+        return null;
     }
 
     private void NoteBiases(HiddenLayerStep[] steps, double[] sizes)

@@ -119,10 +119,11 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         using var scope = NewDisposeScope();
         Forget();
         _residuals = problem.Loss.Residuals(problem.Labels, f).DetachFromDisposeScope();    // R = −∂L/∂F: [N, K]
-        HasVanished = MeanSquare(_residuals, _weights) < LeastResidual;
+        var meanSquare = MeanSquare(_residuals, _weights);
+        HasVanished = meanSquare < LeastResidual;
         if (HasVanished)
             return;
-        Fit(_residuals);
+        Fit(_residuals, meanSquare);
         _heldH = problem.HeldFeatures is { } held ? step.Predict(held).DetachFromDisposeScope() : null;
         DrawSample();
     }
@@ -165,13 +166,14 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         return weights.index_copy_(0, rows, zeros_like(rows, dtype: weights.dtype)).DetachFromDisposeScope();
     }
 
-    private void Fit(Tensor residuals)
+    private void Fit(Tensor residuals, float meanSquare)
     {
         var (targets, weights) = (residuals, _weights);
         if (_sample is not null)
         {
             var chosen = tensor(_sample).to(problem.Run.Device);
             (targets, weights) = (residuals.index_select(0, chosen), _weights?.index_select(0, chosen));
+            meanSquare = MeanSquare(targets, weights);
         }
 
         step.SetTargets(targets, weights);
@@ -182,7 +184,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
 
         // NOTE[DIFF]: the original takes whatever comes of a fit. One that is no better than h = 0 is solved again for C and c, which are
         // linear: then no step with ρ ≤ 1 can raise a squared training loss.
-        if (!(loss < MeanSquare(targets, weights) / 2))
+        if (!(loss < meanSquare / 2))
             step.SolveOutputs();
     }
 

@@ -11,7 +11,25 @@ namespace MlNetMlp.Convex;
 /// <param name="RelativeTolerance">Residuals relative to what they are differences of.</param>
 /// <param name="Balances">Whether ρ changes with the residuals.</param>
 internal sealed record ConvexReluAdmmSettings(
-    double Rho, double DualStep = 1, double AbsoluteTolerance = 1e-4, double RelativeTolerance = 1e-3, bool Balances = true);
+    double Rho, double DualStep = 1, double AbsoluteTolerance = 1e-4, double RelativeTolerance = 1e-3, bool Balances = true)
+{
+    private const int BalanceInterval = 20;
+    private const double Imbalance = 10;
+
+    /// <summary>ρ where none is given.</summary>
+    /// <param name="beta">β.</param>
+    /// <param name="totalWeight">Σw.</param>
+    public static double UsualRho(double beta, double totalWeight) => Math.Max(10 * beta, totalWeight / 30);
+
+    /// <summary>What ρ is multiplied by after an iteration, so that both residuals fall alike; 1 where it stays.</summary>
+    /// <param name="iteration">The iteration.</param>
+    /// <param name="count">Its number, from 1.</param>
+    public double Balance(ConvexReluIteration iteration, int count) =>
+        !Balances || count % BalanceInterval != 0 || iteration.IsConverged ? 1
+        : iteration.Primal > Imbalance * iteration.Dual ? 2
+        : iteration.Dual > Imbalance * iteration.Primal ? 0.5
+        : 1;
+}
 
 /// <summary>An iteration of an ADMM.</summary>
 /// <param name="Primal">‖(u − v, Gu − s)‖, relative to its tolerance.</param>
@@ -29,9 +47,7 @@ internal readonly record struct ConvexReluIteration(double Primal, double Dual, 
 /// </summary>
 internal sealed class ConvexReluAdmm : IDisposable
 {
-    private const int BalanceInterval = 20;
     private const int MostChanges = 50;
-    private const double Imbalance = 10;
 
     // The penalty of Fu = p, for labels of size one.
     private const double SplitPenalty = 0.1;
@@ -92,7 +108,7 @@ internal sealed class ConvexReluAdmm : IDisposable
         var (u, fit) = _step.Solve(b);
 
         var before = V.clone();
-        ShrinkGroups(u.Plus(_lambda));
+        V.copy_(ConvexReluProgram.ShrinkGroups(u.Plus(_lambda), _program.Beta / Rho));
         var gap = u.sub(V);
         _lambda.AddScaled(gap, _settings.DualStep);
         var (slackSums, slackSquares, slackGap) = UpdateSlacks(u);
@@ -138,11 +154,7 @@ internal sealed class ConvexReluAdmm : IDisposable
         var longest = ConvexReluProgram.GroupNorms(slopes).amax([1]).view(2, _program.Outputs).amax([0]);
         var factor = longest.AtLeast(_program.Beta).reciprocal().Times(_program.Beta);
         var dual = _program.Loss.DualValues(_program.Unscaled(r).mul(factor), _program.Targets);
-        var norms = ConvexReluProgram.GroupNorms(V);
-        var difference = V.div(norms).nan_to_num(0, 0, 0).sub(slopes.Times(1 / _program.Beta));
-        return (
-            _program.Weighted(dual).sum(ScalarType.Float64).ToDouble(),
-            ConvexReluProgram.GroupNorms(difference).mul(norms.IsAbove(0).to(norms.dtype)).max().ToDouble());
+        return (_program.Weighted(dual).sum(ScalarType.Float64).ToDouble(), _program.Stationarity(V, slopes));
     }
 
     public void Dispose()
@@ -154,15 +166,6 @@ internal sealed class ConvexReluAdmm : IDisposable
     private static double Square(Tensor tensor) => Inner(tensor, tensor);
 
     private static double Inner(Tensor left, Tensor right) => left.flatten().dot(right.flatten()).ToDouble();
-
-    private void ShrinkGroups(Tensor sum)
-    {
-        var norms = ConvexReluProgram.GroupNorms(sum);
-        var left = norms.Plus(-_program.Beta / Rho).relu_();
-
-        // A group of length 0 has nothing left: 0 / (0 + β/ρ).
-        V.copy_(sum.mul_(left.div(left.Plus(_program.Beta / Rho))));
-    }
 
     // s = (Gu + ν)₊ and ν ← ν + (γ/ρ)(Gu − s), block of rows by block of rows: Gᵀs, ‖s‖² and ‖Gu − s‖².
     private (Tensor Sums, double Squares, double Gap) UpdateSlacks(Tensor u)
@@ -206,10 +209,8 @@ internal sealed class ConvexReluAdmm : IDisposable
 
     private void Balance(ConvexReluIteration iteration)
     {
-        if (!_settings.Balances || Iterations % BalanceInterval != 0 || _changes == MostChanges || iteration.IsConverged)
-            return;
-        var factor = iteration.Primal > Imbalance * iteration.Dual ? 2.0 : iteration.Dual > Imbalance * iteration.Primal ? 0.5 : 1;
-        if (factor == 1)
+        var factor = _settings.Balance(iteration, Iterations);
+        if (factor == 1 || _changes == MostChanges)
             return;
         _changes++;
         Rho *= factor;

@@ -9,12 +9,10 @@ namespace MlNetMlp.Convex;
 /// <summary>One fit of a <see cref="ConvexRelu"/>: patterns are drawn, the convex program is solved, and its solution becomes a network.</summary>
 internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun run, ConvexRelu.Options options)
 {
-    private readonly ConvexReluLossFunction _loss = ConvexReluLossFunction.Of(options.Loss);
+    private readonly ConvexReluLossFunction _loss = ConvexReluLossFunction.For(options.Loss, head);
 
     public Network Run()
     {
-        if (head is RegressionHead && options.Loss != ConvexReluLoss.Squared)
-            throw new InvalidOperationException($"The option 'Loss' is {options.Loss}, which is for classification. Choose Squared for regression.");
         using var noGradient = no_grad();
         using var rows = new ConvexReluRows(data, head, run, options.StandardizeInputs, options.Bias);
         var (units, outputs, calibration) = Solve(rows);
@@ -33,7 +31,7 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
             program, options.Solver, (options.MemoryBudget ?? MemoryBudget.Default) / 2, run.Log, run.CheckCancelled);
         using var owned = step;
         using var admm = new ConvexReluAdmm(
-            program, step, new(options.Rho ?? Math.Max(10 * beta, rows.TotalWeight / 30), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
+            program, step, new(options.Rho ?? ConvexReluAdmmSettings.UsualRho(beta, rows.TotalWeight), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
         var (v, last) = Iterate(rows, program, admm);
         var kept = Prune(v, options.PruneThreshold);
         var certificate = Certify(program, admm, last, v, kept, solver);
@@ -66,34 +64,13 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
     private (Tensor V, ConvexReluIteration Last) Iterate(ConvexReluRows rows, ConvexReluProgram program, ConvexReluAdmm admm)
     {
         var monitor = run.Watch(head, options.MaxIterations, program.Rows, options.EarlyStoppingRounds);
-        var (best, last, reason) = (admm.V.clone(), default(ConvexReluIteration), "All iterations are done.");
-        for (var iteration = 0; iteration < options.MaxIterations; iteration++)
-        {
-            if (monitor.KeepsBest)
-            {
-                reason = "It was cancelled.";
-                break;
-            }
+        var best = admm.V.clone();
 
-            run.CheckCancelled();
-            last = admm.Next();
-            monitor.OnLoss(last.Loss / program.TotalWeight / program.Outputs);
-            monitor.OnRows(program.Rows);
-            if (!double.IsFinite(last.Loss))
-                throw new InvalidOperationException($"The loss is no longer finite after {iteration + 1} iterations: look for extreme values among features and labels.");
-
-            // While everything is still zero there is nothing to judge.
-            var judged = admm.V.any().item<bool>() ? rows.Judge(x => ConvexReluProgram.NetworkOutputs(x, admm.V), _loss) : null;
-            if (monitor.OnEpoch(judged) || judged is null)
-                best.copy_(admm.V);
-            if (last.IsConverged || monitor.HasStalled)
-            {
-                reason = last.IsConverged ? "The residuals are within their tolerances." : $"The validation loss has not fallen for {options.EarlyStoppingRounds} iterations.";
-                break;
-            }
-        }
-
-        monitor.Finish(reason);
+        // While everything is still zero there is nothing to judge.
+        var last = new ConvexReluIterations(run, monitor, program).Run(
+            options.MaxIterations, options.EarlyStoppingRounds, admm.Next,
+            () => admm.V.any().item<bool>() ? rows.Judge(x => ConvexReluProgram.NetworkOutputs(x, admm.V), _loss) : null,
+            () => best.copy_(admm.V));
         return (best, last);
     }
 
@@ -140,8 +117,6 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
             weights.scatter_(0, group.remainder(tensor(outputs, device: v.device)).unsqueeze(0), strength.unsqueeze(0));
         }
 
-        return (Floats(units), Floats(weights));
+        return (TensorMemory.ToFloats(units), TensorMemory.ToFloats(weights));
     }
-
-    private static float[] Floats(Tensor tensor) => tensor.numel() == 0 ? [] : tensor.to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
 }

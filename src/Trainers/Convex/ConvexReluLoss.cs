@@ -1,3 +1,4 @@
+using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -21,6 +22,12 @@ public enum ConvexReluLoss
 /// <summary>A convex loss ℓ of a value f and a label y, elementwise, with all that splitting methods and dual bounds need of it.</summary>
 internal abstract class ConvexReluLossFunction
 {
+    /// <summary>The function of a loss, which has to be one for the task.</summary>
+    /// <exception cref="InvalidOperationException">It is for classification, and the task is not.</exception>
+    public static ConvexReluLossFunction For(ConvexReluLoss loss, TaskHead head) => head is RegressionHead && loss != ConvexReluLoss.Squared
+        ? throw new InvalidOperationException($"The option 'Loss' is {loss}, which is for classification. Choose Squared for regression.")
+        : Of(loss);
+
     public static ConvexReluLossFunction Of(ConvexReluLoss loss) => loss switch
     {
         ConvexReluLoss.Logistic => new LogisticLoss(),

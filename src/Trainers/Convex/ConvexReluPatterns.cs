@@ -1,6 +1,8 @@
 using MlNetMlp.Runtime;
+using MlNetMlp.Training;
 using TorchSharp;
 using static TorchSharp.torch;
+using Parameter = TorchSharp.Modules.Parameter;
 
 namespace MlNetMlp.Convex;
 
@@ -87,59 +89,61 @@ internal static class ConvexReluPatterns
     /// <param name="weights">w [n], or null.</param>
     /// <param name="loss">ℓ.</param>
     /// <param name="beta">β.</param>
-    /// <param name="units">Number of units.</param>
+    /// <param name="count">Number of units.</param>
     /// <param name="random">Where initial weights are drawn from.</param>
     /// <param name="checkCancelled">Throws when it is to stop.</param>
     /// <param name="steps">Steps.</param>
-    /// <returns>W [d, units] and α [units, C].</returns>
+    /// <returns>W [d, count] and α [count, C].</returns>
     public static (Tensor Hidden, Tensor Output) Train(
-        Tensor x, Tensor targets, Tensor? weights, ConvexReluLossFunction loss, double beta, int units, Generator random, Action checkCancelled,
+        Tensor x, Tensor targets, Tensor? weights, ConvexReluLossFunction loss, double beta, int count, Generator random, Action checkCancelled,
         int steps = TrainingSteps)
     {
+        // The gradient is in closed form.
+        using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var scale = 1 / (weights?.sum().ToDouble() ?? x.shape[0]);
-        var w = Draw(x.shape[1], units, random, x);
+        var w = Draw(x.shape[1], count, random, x);
         w.Scale(Math.Sqrt(2.0 / x.shape[1]));
-        var a = Draw(units, (int)targets.shape[1], random, x);
-        a.Scale(Math.Sqrt(1.0 / units));
-        Moments[] moments = [new(w), new(a)];
+        var a = Draw(count, (int)targets.shape[1], random, x);
+        a.Scale(Math.Sqrt(1.0 / count));
+        using var units = new TrainedUnits(w, a);
+        using var flat = new FlatParameters(units);
+        using var adam = new Adam(flat);
         for (var step = 1; step <= steps; step++)
         {
             using var inner = NewDisposeScope();
             checkCancelled();
-            var z = x.mm(w).relu_();
-            var slopes = loss.Slopes(z.mm(a), targets);
+            var z = x.mm(units.Hidden).relu_();
+            var slopes = loss.Slopes(z.mm(units.Output), targets);
             if (weights is not null)
                 slopes.mul_(weights.unsqueeze(1));
             slopes.Scale(-scale);
-            var back = slopes.mm(a.t()).mul_(z.IsAbove(0));
+            var back = slopes.mm(units.Output.t()).mul_(z.IsAbove(0));
             var (forW, forA) = (x.t().mm(back), z.t().mm(slopes));
-            forW.AddScaled(w, beta * scale);
-            forA.AddScaled(a, beta * scale);
+            forW.AddScaled(units.Hidden, beta * scale);
+            forA.AddScaled(units.Output, beta * scale);
+            units.Hidden.grad!.copy_(forW);
+            units.Output.grad!.copy_(forA);
 
             // A cosine to zero.
-            var rate = LearningRate * 0.5 * (1 + Math.Cos(Math.PI * (step - 1) / steps));
-            moments[0].Update(w, forW, rate, step);
-            moments[1].Update(a, forA, rate, step);
+            adam.Step(LearningRate * 0.5 * (1 + Math.Cos(Math.PI * (step - 1) / steps)));
         }
 
-        return (w.MoveToOuterDisposeScope(), a.MoveToOuterDisposeScope());
+        return (units.Hidden.detach().clone().MoveToOuterDisposeScope(), units.Output.detach().clone().MoveToOuterDisposeScope());
     }
 
-    private sealed class Moments(Tensor like)
+    private sealed class TrainedUnits : nn.Module
     {
-        private readonly Tensor _mean = zeros_like(like);
-        private readonly Tensor _square = zeros_like(like);
-
-        public void Update(Tensor weights, Tensor gradient, double rate, int step)
+        public TrainedUnits(Tensor hidden, Tensor output)
+            : base(nameof(TrainedUnits))
         {
-            _mean.Scale(0.9);
-            _mean.AddScaled(gradient, 0.1);
-            _square.Scale(0.999);
-            _square.AddScaled(gradient.mul(gradient), 0.001);
-            var size = _square.Times(1 / (1 - Math.Pow(0.999, step))).sqrt_();
-            size.Shift(1e-8);
-            weights.AddScaled(_mean.div(size), -rate / (1 - Math.Pow(0.9, step)));
+            (Hidden, Output) = (new(hidden), new(output));
+            register_parameter(nameof(Hidden), Hidden);
+            register_parameter(nameof(Output), Output);
         }
+
+        public Parameter Hidden { get; }
+
+        public Parameter Output { get; }
     }
 }

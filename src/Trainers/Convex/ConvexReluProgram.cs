@@ -1,4 +1,5 @@
 using MlNetMlp.Runtime;
+using MlNetMlp.Solvers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -171,6 +172,24 @@ internal sealed class ConvexReluProgram : IDisposable
 
     /// <summary>‖v_i‖ of all groups [G, P].</summary>
     public static Tensor GroupNorms(Tensor v) => v.Norms([0]);
+
+    /// <summary>Each group of v shortened by t, to 0 at least.</summary>
+    public static Tensor ShrinkGroups(Tensor v, double t)
+    {
+        using var scope = NewDisposeScope();
+        var columns = v.reshape(v.shape[0], -1).clone();
+        GroupLasso.Shrink(columns.t(), t);
+        return columns.view(v.shape).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The greatest of ‖βv_i/‖v_i‖ − slopes_i‖ over the groups with v_i ≠ 0, relative to β.</summary>
+    public double Stationarity(Tensor v, Tensor slopes)
+    {
+        using var scope = NewDisposeScope();
+        var norms = GroupNorms(v);
+        var difference = GroupNorms(v.div(norms).nan_to_num(0, 0, 0).sub(slopes.Times(1 / Beta)));
+        return difference.mul(norms.IsAbove(0).to(norms.dtype)).max().ToDouble();
+    }
 
     /// <summary>ℓ(f, y) + βΣ‖v_i‖, f without weights.</summary>
     public double Objective(Tensor f, Tensor v) => LossSum(f) + (Beta * GroupNorms(v).sum(ScalarType.Float64).ToDouble());

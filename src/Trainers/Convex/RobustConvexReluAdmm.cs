@@ -10,9 +10,7 @@ namespace MlNetMlp.Convex;
 /// </summary>
 internal sealed class RobustConvexReluAdmm : IDisposable
 {
-    private const int BalanceInterval = 20;
     private const int MostChanges = 20;
-    private const double Imbalance = 10;
     private const double SplitPenalty = 0.1;
 
     private readonly RobustConvexReluProgram _program;
@@ -99,9 +97,7 @@ internal sealed class RobustConvexReluAdmm : IDisposable
         var longest = ConvexReluProgram.GroupNorms(slopes).max().ToDouble();
         var factor = _inner.Beta / Math.Max(longest, _inner.Beta);
         var dual = _inner.Loss.DualValues(_inner.Unscaled(_duals[3]).Times(-SplitPenalty * factor), _inner.Targets);
-        var norms = ConvexReluProgram.GroupNorms(V);
-        var difference = ConvexReluProgram.GroupNorms(V.div(norms).nan_to_num(0, 0, 0).sub(slopes.Times(1 / _inner.Beta)));
-        return (_inner.Weighted(dual).sum(ScalarType.Float64).ToDouble(), difference.mul(norms.IsAbove(0).to(norms.dtype)).max().ToDouble());
+        return (_inner.Weighted(dual).sum(ScalarType.Float64).ToDouble(), _inner.Stationarity(V, slopes));
     }
 
     public void Dispose()
@@ -128,9 +124,7 @@ internal sealed class RobustConvexReluAdmm : IDisposable
 
     private void UpdateCopies(Tensor[] points)
     {
-        var norms = ConvexReluProgram.GroupNorms(points[0]);
-        var left = norms.Plus(-_inner.Beta / Rho).relu_();
-        _copies[0].copy_(points[0].mul(left.div(left.Plus(_inner.Beta / Rho))));
+        _copies[0].copy_(ConvexReluProgram.ShrinkGroups(points[0], _inner.Beta / Rho));
         RobustConvexReluProgram.Project(points[2], points[1], _box, _inner.RootWeights);
         _copies[1].copy_(points[1]);
         _copies[2].copy_(points[2]);
@@ -162,10 +156,8 @@ internal sealed class RobustConvexReluAdmm : IDisposable
 
     private void Balance(ConvexReluIteration iteration)
     {
-        if (!_settings.Balances || Iterations % BalanceInterval != 0 || _changes == MostChanges || iteration.IsConverged)
-            return;
-        var factor = iteration.Primal > Imbalance * iteration.Dual ? 2.0 : iteration.Dual > Imbalance * iteration.Primal ? 0.5 : 1;
-        if (factor == 1)
+        var factor = _settings.Balance(iteration, Iterations);
+        if (factor == 1 || _changes == MostChanges)
             return;
         _changes++;
         Rho *= factor;

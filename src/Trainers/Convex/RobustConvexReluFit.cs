@@ -18,8 +18,6 @@ internal sealed class RobustConvexReluFit(TrainingSet data, TaskHead head, Train
 
     public Network Run()
     {
-        if (head is RegressionHead && _kind != ConvexReluLoss.Squared)
-            throw new InvalidOperationException($"The option 'Loss' is {options.Loss}, which is for classification. Choose Squared for regression.");
         using var noGradient = no_grad();
         using var rows = new ConvexReluRows(data, head, run, options.StandardizeInputs, options.Bias);
         var (units, outputs, calibration) = Solve(rows);
@@ -33,12 +31,13 @@ internal sealed class RobustConvexReluFit(TrainingSet data, TaskHead head, Train
         var epsilon = Epsilon(rows);
         var gates = Patterns(rows, epsilon);
         CheckMemory(rows.X.shape[1] * gates.shape[1]);
-        using var inner = new ConvexReluProgram(rows.X, gates, rows.Targets, rows.Weights, ConvexReluLossFunction.Of(_kind), beta);
+        using var inner = new ConvexReluProgram(rows.X, gates, rows.Targets, rows.Weights, ConvexReluLossFunction.For(_kind, head), beta);
         using var program = new RobustConvexReluProgram(inner, epsilon);
         using var admm = new RobustConvexReluAdmm(
-            program, new(options.Rho ?? Math.Max(10 * beta, rows.TotalWeight / 30), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
+            program, new(options.Rho ?? ConvexReluAdmmSettings.UsualRho(beta, rows.TotalWeight), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
         run.Log($"{inner.Patterns} distinct activation patterns of {inner.Rows} rows and their perturbations.");
-        var last = Iterate(rows, inner, admm);
+        var monitor = run.Watch(head, options.MaxIterations, inner.Rows, patience: 0);
+        var last = new ConvexReluIterations(run, monitor, inner).Run(options.MaxIterations, patience: 0, admm.Next, () => null, () => { });
         var v = admm.V.clone();
         var kept = ConvexReluFit.Prune(v, options.PruneThreshold);
         var attacked = inner.Plain.Plus(program.WorstMoves(v));
@@ -83,36 +82,6 @@ internal sealed class RobustConvexReluFit(TrainingSet data, TaskHead head, Train
         var most = gates.Max(part => part.shape[1]);
         var mixed = Enumerable.Range(0, (int)most).SelectMany(i => gates.Where(part => i < part.shape[1]).Select(part => part.narrow(1, i, 1)));
         return ConvexReluPatterns.Distinct(cat([.. mixed], 1), options.SampledPatterns).MoveToOuterDisposeScope();
-    }
-
-    private ConvexReluIteration Iterate(ConvexReluRows rows, ConvexReluProgram program, RobustConvexReluAdmm admm)
-    {
-        var monitor = run.Watch(head, options.MaxIterations, program.Rows, patience: 0);
-        var (last, reason) = (default(ConvexReluIteration), "All iterations are done.");
-        for (var iteration = 0; iteration < options.MaxIterations; iteration++)
-        {
-            if (monitor.KeepsBest)
-            {
-                reason = "It was cancelled.";
-                break;
-            }
-
-            run.CheckCancelled();
-            last = admm.Next();
-            if (!double.IsFinite(last.Loss))
-                throw new InvalidOperationException($"The loss is no longer finite after {iteration + 1} iterations: look for extreme values among features and labels.");
-            monitor.OnLoss(last.Loss / program.TotalWeight);
-            monitor.OnRows(program.Rows);
-            monitor.OnEpoch(null);
-            if (last.IsConverged)
-            {
-                reason = "The residuals are within their tolerances.";
-                break;
-            }
-        }
-
-        monitor.Finish(reason);
-        return last;
     }
 
     private void CheckMemory(long size)

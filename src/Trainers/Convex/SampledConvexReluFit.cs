@@ -68,8 +68,8 @@ internal sealed class SampledConvexProgram : IDisposable
     /// <summary>Soft thresholding.</summary>
     public void Shrink(Tensor alpha, double step)
     {
-        using var scope = NewDisposeScope();
-        alpha.copy_(alpha.sign().mul(alpha.abs().Plus(-step * Beta).relu()));
+        using var values = alpha.view(-1, 1);
+        GroupLasso.Shrink(values, step * Beta);
     }
 
     /// <summary>The objective, a lower bound of its minimum, and the greatest |h_jᵀr − β·sign(α_j)| of the units in use, relative to β.</summary>
@@ -108,12 +108,10 @@ internal sealed class SampledConvexProgram : IDisposable
 /// <summary>One fit of a <see cref="SampledConvexRelu"/>.</summary>
 internal sealed class SampledConvexReluFit(TrainingSet data, TaskHead head, TrainingRun run, SampledConvexRelu.Options options)
 {
-    private readonly ConvexReluLossFunction _loss = ConvexReluLossFunction.Of(options.Loss);
+    private readonly ConvexReluLossFunction _loss = ConvexReluLossFunction.For(options.Loss, head);
 
     public Network Run()
     {
-        if (head is RegressionHead && options.Loss != ConvexReluLoss.Squared)
-            throw new InvalidOperationException($"The option 'Loss' is {options.Loss}, which is for classification. Choose Squared for regression.");
         using var noGradient = no_grad();
         using var rows = new ConvexReluRows(data, head, run, options.StandardizeInputs, options.Bias);
         var (units, outputs, calibration) = Solve(rows);
@@ -137,7 +135,7 @@ internal sealed class SampledConvexReluFit(TrainingSet data, TaskHead head, Trai
         run.KeepDiagnostics(certificate);
         run.Log(FormattableString.Invariant($"{certificate.ActiveNeurons} units are in use. The objective is {objective:G5}, and nothing below {bound:G5} is possible with these units."));
         var calibration = rows.Calibrate(x => x.mm(units).relu().mm(alpha), options.Loss);
-        return (Floats(units.index_select(1, used).t()), Floats(alpha.index_select(0, used).t()), calibration);
+        return (TensorMemory.ToFloats(units.index_select(1, used).t()), TensorMemory.ToFloats(alpha.index_select(0, used).t()), calibration);
     }
 
     private Tensor Units(ConvexReluRows rows)
@@ -188,6 +186,4 @@ internal sealed class SampledConvexReluFit(TrainingSet data, TaskHead head, Trai
         var (objective, bound, _) = program.Judge(alpha);
         return (objective - bound) / Math.Max(program.Empty, double.Epsilon);
     }
-
-    private static float[] Floats(Tensor tensor) => tensor.numel() == 0 ? [] : tensor.to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
 }

@@ -147,15 +147,13 @@ internal sealed class RandomFeatureAttentionFit(TrainingSet data, TaskHead head,
         var network = definition.Build(CPU);
         network.WriteWeights(
         [
-            NamedTensor.Of("heads.weight", Floats(weight), definition.Heads, definition.Width, definition.Width),
-            NamedTensor.Of("output.weight", Floats(readout.Coefficients.t()), head.Outputs, definition.Features),
-            NamedTensor.Of("output.bias", Floats(readout.Intercept), head.Outputs),
+            NamedTensor.Of("heads.weight", TensorMemory.ToFloats(weight), definition.Heads, definition.Width, definition.Width),
+            NamedTensor.Of("output.weight", TensorMemory.ToFloats(readout.Coefficients.t()), head.Outputs, definition.Features),
+            NamedTensor.Of("output.bias", TensorMemory.ToFloats(readout.Intercept), head.Outputs),
         ]);
         network.eval();
         foreach (var tensor in network.parameters().Concat(network.buffers()))
             tensor.DetachFromDisposeScope();
         return network;
     }
-
-    private static float[] Floats(Tensor tensor) => tensor.to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
 }

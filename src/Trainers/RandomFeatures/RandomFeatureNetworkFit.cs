@@ -78,15 +78,9 @@ internal sealed class RandomFeatureNetworkFit(TrainingSet data, TaskHead head, T
     private Network Build(RandomLayer layer, double scale, LinearReadout readout)
     {
         var (weight, bias) = layer.At(scale);
-        float[] output, intercept;
-        using (NewDisposeScope())
-        {
-            output = readout.Coefficients.t().to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
-            intercept = readout.Intercept.to(ScalarType.Float32).cpu().data<float>().ToArray();
-        }
-
+        using var columns = readout.Coefficients.t();
         var builder = new HiddenLayerBuilder(layer.Inputs, layer.Units, layer.Activation, new double[head.Outputs], 1, layer.Standardization);
-        builder.Add(new(weight, bias, output, intercept), 1);
+        builder.Add(new(weight, bias, TensorMemory.ToFloats(columns), TensorMemory.ToFloats(readout.Intercept)), 1);
         return builder.Build(1);
     }
 

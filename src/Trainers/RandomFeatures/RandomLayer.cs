@@ -46,7 +46,7 @@ internal sealed record RandomLayer(
         if (options.WeightDistribution == RandomWeightDistribution.DataPairs)
         {
             var (directions, offsets) = Pairs(x, units, random);
-            return new(Floats(directions), Floats(offsets), null, 1, activation, standardization);
+            return new(TensorMemory.ToFloats(directions), TensorMemory.ToFloats(offsets), null, 1, activation, standardization);
         }
 
         var drawn = empty(units, inputCount);
@@ -58,7 +58,7 @@ internal sealed record RandomLayer(
             drawn = drawn.div(drawn.Norms([1], keepDimensions: true));
         var bias = empty(units).uniform_(-1, 1, random);
         var range = options.BiasScale ?? (activation is Activation.Sine or Activation.Cosine ? Math.PI : null);
-        return new(Floats(drawn), Floats(bias), range, Quantile(x.Norms([1])), activation, standardization);
+        return new(TensorMemory.ToFloats(drawn), TensorMemory.ToFloats(bias), range, Quantile(x.Norms([1])), activation, standardization);
     }
 
     /// <summary>The scale where none is given and none is searched for; null where it matters.</summary>
@@ -152,6 +152,4 @@ internal sealed record RandomLayer(
         var radius = sorted[(int)(RadiusQuantile * (sorted.Length - 1))];
         return radius > 0 ? radius : 1;
     }
-
-    private static float[] Floats(Tensor tensor) => tensor.contiguous().data<float>().ToArray();
 }

@@ -70,7 +70,7 @@ internal sealed class Bundling(TrainedNetwork original, BundleNetwork.Options op
             Kernel = layer.Activation == Activation.Cosine ? ScalableKernel.Cosine : ScalableKernel.Sine, NormalizeInput = false,
         }).Define(layer.Inputs, layer.ActiveUnits) with { AppendConstant = false };
         using var hidden = (ScalableKernelStack)run.Create(definition);
-        hidden.SetScaling((Floats(mean), Floats(factor.Times(balance))));
+        hidden.SetScaling((TensorMemory.ToFloats(mean), TensorMemory.ToFloats(factor.Times(balance))));
         hidden.Layers[0].Weight!.copy_(hidden.Layers[0].Psi(w1.Times(1 / balance), b1));
         return hidden.Merge(w2, b2);
     }
@@ -144,6 +144,4 @@ internal sealed class Bundling(TrainedNetwork original, BundleNetwork.Options op
 
     // Root of the mean square length of rows.
     private static double Length(Tensor rows) => Math.Sqrt(rows.mul(rows).sum(1L).mean().item<float>());
-
-    private static float[] Floats(Tensor values) => values.data<float>().ToArray();
 }

@@ -13,6 +13,7 @@ using MlNetMlp.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
 using MlNetMlp.Networks;
+using MlNetMlp.RandomFeatures;
 using MlNetMlp.ScalableKernels;
 using MlNetMlp.Training;
 
@@ -158,14 +159,12 @@ namespace MlNetMlp.ScalableKernels
     /// </remarks>
     public sealed class ScalableKernelNetwork(ScalableKernelNetwork.Options options) : INetworkMethod
     {
-        private const int LargestKeptSums = 2000;
-
         /// <summary>
         /// Options of <see cref="ScalableKernelNetwork"/>. Of the options of all networks that are trained by gradients, which only count with
         /// <see cref="ScalableKernelMode.Gradient"/>, three have other defaults: <see cref="GradientTrainedOptions.Epochs"/> is 80,
         /// <see cref="GradientTrainedOptions.WeightDecay"/> 0.1, and <see cref="GradientTrainedOptions.Schedule"/> a cosine.
         /// </summary>
-        public sealed record Options : GradientTrainedOptions, IScalableKernelOptions
+        public sealed record Options : GradientTrainedOptions, IScalableKernelOptions, IReadoutOptions
         {
             /// <summary>Creates options with the defaults of this trainer.</summary>
             public Options()
@@ -260,7 +259,10 @@ namespace MlNetMlp.ScalableKernels
             internal LearningRateSchedule WarmSchedule =>
                 Schedule is { WarmUpFraction: 0, WarmUpSteps: null } ? Schedule with { WarmUpFraction = WarmUpFraction } : Schedule;
 
-            internal bool KeepsSums(int outputs) => KeepSums ?? FeatureCount + outputs <= LargestKeptSums;
+            RandomFeatureNetworkPenaltyUnit IReadoutOptions.L2Unit => RandomFeatureNetworkPenaltyUnit.LargestEigenvalue;
+
+            RandomFeatureNetworkSolver IReadoutOptions.Solver =>
+                Readout == ScalableKernelReadout.CrossEntropy ? RandomFeatureNetworkSolver.CrossEntropy : RandomFeatureNetworkSolver.Auto;
         }
 
         /// <inheritdoc/>
