@@ -234,8 +234,8 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
 
     private double Loss(Tensor outputs, Tensor labels, Tensor? weights)
     {
-        using var loss = _head.Loss(outputs, labels, weights);
-        return loss.cpu().item<float>();
+        using var scope = NewDisposeScope();
+        return _head.Loss(outputs, labels, weights).cpu().item<float>();
     }
 
     /// <summary>What the network puts out: the mean of the members.</summary>

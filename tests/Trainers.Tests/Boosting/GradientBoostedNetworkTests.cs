@@ -342,6 +342,26 @@ public class GradientBoostedNetworkTests
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(0.5)]
+    public void A_step_leaves_no_tensor_behind(double subsample)
+    {
+        var live = new List<long>();
+        var options = Quick with
+        {
+            Subsample = subsample,
+            Progress = new Watcher(report =>
+            {
+                if (report.IsEndOfEpoch)
+                    live.Add(DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+            }),
+        };
+        var models = Models(options, View(Rows(200, 1))).Length;
+        Assert.Equal(15 * models, live.Count);
+        Assert.All(live.Chunk(15), fit => Assert.Single(fit.Distinct()));
+    }
+
     [Fact]
     public void Of_a_fraction_too_small_for_a_row_none_is_held_out_and_it_is_said()
     {
