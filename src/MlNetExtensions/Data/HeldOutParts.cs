@@ -28,12 +28,11 @@ public static class HeldOutParts
         }
 
         // Rows of a class stand side by side in a line, of which a part takes each 1/fraction-th, beginning one place after the part before.
-        var kinds = classes.ToArray();
-        int[] line = [.. order.OrderBy(row => kinds[row])];
+        var line = ByClass(order, classes);
         var chosen = new long[parts][];
         for (var part = 0; part < parts; part++)
         {
-            var taken = new List<long>();
+            var taken = new List<long>((int)(fraction * rows) + 1);
             for (var i = 0; i < rows && taken.Count < rows - 1; i++)
             {
                 if (Math.Floor((i - part + 1) * fraction) > Math.Floor((i - part) * fraction))
@@ -45,5 +44,23 @@ public static class HeldOutParts
         }
 
         return chosen;
+    }
+
+    private static int[] ByClass(int[] order, ReadOnlySpan<int> classes)
+    {
+        var next = new int[1];
+        foreach (var kind in classes)
+        {
+            if (kind + 1 >= next.Length)
+                Array.Resize(ref next, kind + 2);
+            next[kind + 1]++;
+        }
+
+        for (var kind = 1; kind < next.Length; kind++)
+            next[kind] += next[kind - 1];
+        var line = new int[order.Length];
+        foreach (var row in order)
+            line[next[classes[row]]++] = row;
+        return line;
     }
 }

@@ -12,7 +12,7 @@ public sealed class RandomStreams(int seed, Device device) : IDisposable
 {
     private Generator? _weights;
     private Generator? _training;
-    private Generator? _rows;
+    private readonly DeterministicRandom _rows = new(Hash((ulong)seed, 3));
 
     /// <summary>The seed of the fit.</summary>
     public int Seed => seed;
@@ -23,8 +23,27 @@ public sealed class RandomStreams(int seed, Device device) : IDisposable
     /// <summary>What is drawn in each step, such as dropout masks and mixtures of rows; on the device of the training.</summary>
     public Generator Training => _training ??= Create(2, device);
 
-    /// <summary>Which rows are drawn, by methods that do not train on all of them at a time. It is on the CPU.</summary>
-    public Generator Rows => _rows ??= Create(3, CPU);
+    /// <summary>
+    /// Draws some of the rows, each as likely as every other and none twice, for methods that do not train on all of them at a time. It takes one pass and no memory
+    /// (Knuth, "The Art of Computer Programming" 2, 3.4.2, algorithm S).
+    /// </summary>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="without">Indices of rows that are not drawn, ascending.</param>
+    /// <param name="chosen">Gets the indices of rows, ascending; at most as many as there are rows to draw from.</param>
+    /// <exception cref="ArgumentOutOfRangeException">More rows are wanted than there are.</exception>
+    public void ChooseRows(long rows, ReadOnlySpan<long> without, Span<long> chosen)
+    {
+        var left = rows - without.Length;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(chosen.Length, left, nameof(chosen));
+        var (taken, passed) = (0, 0);
+        for (long row = 0; taken < chosen.Length; row++)
+        {
+            if (passed < without.Length && without[passed] == row)
+                passed++;
+            else if (_rows.NextDouble() * left-- < chosen.Length - taken)
+                chosen[taken++] = row;
+        }
+    }
 
     /// <summary>Mixes two numbers into one that looks random and depends on every bit of both.</summary>
     /// <param name="first">A number.</param>
@@ -38,7 +57,6 @@ public sealed class RandomStreams(int seed, Device device) : IDisposable
     {
         _weights?.Dispose();
         _training?.Dispose();
-        _rows?.Dispose();
     }
 
     private Generator Create(ulong purpose, Device where) => new(Hash((ulong)seed, purpose) >> 1, where);

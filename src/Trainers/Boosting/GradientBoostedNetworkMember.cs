@@ -4,6 +4,7 @@ using MlNetMlp.Runtime;
 using MlNetMlp.Training;
 using TorchSharp;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace MlNetMlp.Boosting;
 
@@ -46,8 +47,8 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
     private readonly List<Tensor> _parts = [];
     private Tensor? _residuals;
     private Tensor? _heldH;
-    private long[]? _sample;
-    private int _place;
+    private readonly Tensor? _sample = problem.TakesAllRows ? null : empty(problem.SampleRows, ScalarType.Int64).DetachFromDisposeScope();
+    private long _place;
 
     /// <summary>F [N, K].</summary>
     public Tensor F => f;
@@ -80,14 +81,9 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
     /// <summary>Chooses the rows of the next step.</summary>
     public void DrawSample()
     {
-        if (problem.TakesAllRows)
+        if (_sample is null)
             return;
-        using var scope = NewDisposeScope();
-        _sample ??= new long[problem.SampleRows];
-        var order = randperm(problem.Data.RowCount, generator: Random.Rows);
-        if (_heldRows is not null)
-            order = order.masked_select(_weights!.cpu().index_select(0, order).IsAbove(0));
-        order.narrow(0, 0, problem.SampleRows).sort().Values.data<long>().CopyTo(_sample);
+        Random.ChooseRows(problem.Data.RowCount, heldOut, TensorMemory.Longs(_sample));
         _place = 0;
     }
 
@@ -106,11 +102,15 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
             return;
         }
 
+        var chosen = TensorMemory.Longs(_sample);
         var (first, end) = (_place, start + features.shape[0]);
-        while (_place < _sample.Length && _sample[_place] < end)
+        while (_place < chosen.Length && chosen[(int)_place] < end)
             _place++;
-        if (_place > first)
-            step.PutRows(first, features.index_select(0, tensor([.. _sample[first.._place].Select(row => row - start)]).to(problem.Run.Device)));
+        if (_place == first)
+            return;
+        var places = empty(_place - first, ScalarType.Int64);
+        TensorPrimitives.Subtract(chosen[(int)first..(int)_place], start, TensorMemory.Longs(places));
+        step.PutRows(first, features.index_select(0, places.to(problem.Run.Device)));
     }
 
     /// <summary>Fits h_t to the residuals of the sample, and draws the sample of the next step.</summary>
@@ -152,6 +152,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         heldF?.Dispose();
         _heldRows?.Dispose();
         _weights?.Dispose();
+        _sample?.Dispose();
         _ownRandom?.Dispose();
     }
 
@@ -171,7 +172,7 @@ internal sealed class GradientBoostedNetworkMember(BoostingProblem problem, Hidd
         var (targets, weights) = (residuals, _weights);
         if (_sample is not null)
         {
-            var chosen = tensor(_sample).to(problem.Run.Device);
+            var chosen = _sample.to(problem.Run.Device);
             (targets, weights) = (residuals.index_select(0, chosen), _weights?.index_select(0, chosen));
             meanSquare = MeanSquare(targets, weights);
         }
