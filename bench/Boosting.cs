@@ -4,6 +4,9 @@ using System.IO.Compression;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Boosting;
+using MlNetMlp.Runtime;
+using MlNetMlp.Scoring;
+using MlNetMlp.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -18,6 +21,8 @@ internal static class Boosting
 {
     private const int Units = 200;
     private const int Iterations = 200;
+    private const int MostUnits = 600;
+    private const int Stride = 10;
     private const int Repeats = 3;
     private const int AdamBatch = 32;
     private const double LearningRate = 0.1;
@@ -78,6 +83,7 @@ internal static class Boosting
         }
 
         Friedman();
+        Batched();
         PeakMemory();
     }
 
@@ -111,6 +117,39 @@ internal static class Boosting
         Console.WriteLine($"boosting: Friedman #1, mean of {Repeats}: RMSE {ours / Repeats:F3} with {Units} units, {half / Repeats:F3} with half of them, in {seconds / Repeats:F2} s; "
             + $"Adam in the same time {adam / Repeats:F3} ({epochs / Repeats:F0} epochs of {Units} units)");
         Console.WriteLine($"boosting: four sums take {four / one:F2} times as long as one on {get_num_threads()} threads");
+    }
+
+    /// <summary>
+    /// What four sums of steps would gain as one batch: an evaluation of all their units at once, with one output, is less than the least that it could take.
+    /// </summary>
+    private static void Batched()
+    {
+        using var threads = TorchThreads.Limit(1);
+        foreach (var (rows, units) in new[] { (1050, 1), (1050, 4), (13_314, 1), (13_314, 4) })
+        {
+            using var one = Step(units);
+            using var batch = Step(4 * units);
+            var times = Clock.Medians(15, () => Evaluate(one), () => Evaluate(batch));
+            Console.WriteLine(
+                $"boosting: {rows} rows of 10, {units} units: four sums apart on one thread {4 * times[0] * 1e3:F1} us an evaluation, on two at best half of it; as one batch at least {times[1] * 1e3:F1} us");
+
+            HiddenLayerLeastSquares Step(int count)
+            {
+                using var scope = NewDisposeScope();
+                var step = new HiddenLayerLeastSquares(10, count, 1, Activation.Tanh, 1e-4, rows, CPU);
+                step.PutRows(0, randn(rows, 10));
+                step.SetTargets(randn(rows, 1), null);
+                randn(step.Parameters.Length, ScalarType.Float64).data<double>().CopyTo(step.Parameters);
+                return step;
+            }
+        }
+
+        static void Evaluate(HiddenLayerLeastSquares step)
+        {
+            var gradient = new double[step.Parameters.Length];
+            for (var i = 0; i < 1000; i++)
+                step.Evaluate(gradient);
+        }
     }
 
     private static (double Error, int Epochs) AdamFor(double seconds, Row[] train, Row[] test, int seed)
@@ -162,34 +201,56 @@ internal static class Boosting
         return ml.Data.LoadFromEnumerable(rows, schema);
     }
 
+    /// <summary>Means of several splits: both with the paper's units, and ours with as few or many as it takes to be at least as good as the package.</summary>
     private static void Compare(string path, bool isRegression)
     {
         var rows = Read(path);
-        new Random(1).Shuffle(rows);
-        var (train, test) = (rows[..(rows.Length * 7 / 10)], rows[(rows.Length * 7 / 10)..]);
-        double error = 0;
-        var ours = Clock.Medians(1, () => error = Fit(train, test, isRegression))[0];
-        var line = $"boosting: {Path.GetFileName(Path.GetDirectoryName(path))}, {train.Length} rows of {train[0].Features.Length}: ours {Text(error)} in {ours:F2} s";
-        Console.WriteLine(Official(train, test, isRegression) is var (theirs, seconds) && seconds > 0
-            ? $"{line}, the authors' package {Text(theirs)} in {seconds:F1} s: {seconds / ours:F1} times the time"
-            : line);
+        var (count, splits) = (rows.Length * 7 / 10, new List<(Row[] Train, Row[] Test)>());
+        for (var split = 1; split <= Repeats; split++)
+        {
+            new Random(split).Shuffle(rows);
+            splits.Add((rows[..count], rows[count..]));
+        }
 
-        string Text(double value) => isRegression ? $"RMSE {value:G4}" : $"error {value:P1}";
+        var official = splits.ConvertAll(split => Official(split.Train, split.Test, isRegression));
+        var (theirs, theirSeconds) = (official.Average(result => result.Error), official.Average(result => result.Seconds));
+        var ml = new MLContext(1);
+        var longest = splits.ConvertAll(split => (Model: Fit(ml, split.Train, isRegression, MostUnits), Test: View(ml, split.Test)));
+        double Error(int units) => longest.Average(split => Judge(ml, ml.Model.ChangeActiveUnits(split.Model, units), split.Test, isRegression));
+        double Seconds(int units) => Clock.Medians(1, [.. splits.Select(split => (Action)(() => Fit(ml, split.Train, isRegression, units)))]).Average();
+
+        // The first units are the same whatever comes after them.
+        var (error, seconds) = (Error(Units), Seconds(Units));
+        var line = $"boosting: {Path.GetFileName(Path.GetDirectoryName(path))}, {count} rows of {rows[0].Features.Length}, mean of {Repeats} splits: ours {Text(error)} in {seconds:F2} s";
+        if (theirSeconds > 0)
+        {
+            line += $", the authors' package {Text(theirs)} in {theirSeconds:F1} s: {theirSeconds / seconds:F1} times the time";
+            var least = Enumerable.Range(1, MostUnits / Stride).Select(i => i * Stride).FirstOrDefault(units => Error(units) <= theirs);
+            line += least == 0
+                ? $"; ours is never as good, with {MostUnits} units {Text(Error(MostUnits))}"
+                : $"; to be as good ours takes {least} units, {Text(Error(least))} in {Seconds(least):F2} s: {theirSeconds / Seconds(least):F1} times";
+        }
+
+        Console.WriteLine(line);
+
+        string Text(double value) => isRegression ? $"RMSE {value:G4}" : $"error {value:P2}";
     }
 
-    private static double Fit(Row[] train, Row[] test, bool isRegression)
+    private static ITransformer Fit(MLContext ml, Row[] train, bool isRegression, int units)
     {
-        var ml = new MLContext(1);
-        var (fit, judge) = (View(ml, train), View(ml, test));
         var options = new GradientBoostedNetwork.Options
         {
-            LabelColumnName = isRegression ? "Number" : "Flag", TotalUnits = Units, UnitsPerStep = 1, Restarts = 1, InputKnots = 0, LearningRate = LearningRate, Subsample = Subsample,
+            LabelColumnName = isRegression ? "Number" : "Flag", TotalUnits = units, UnitsPerStep = 1, Restarts = 1, InputKnots = 0, LearningRate = LearningRate, Subsample = Subsample,
             StepIterations = Iterations, Tolerance = 0, Activation = GradientBoostedNetworkActivation.Logistic, ValidationFraction = 0, Seed = 1,
         };
         return isRegression
-            ? ml.Regression.Evaluate(ml.Regression.Trainers.GradientBoostedNetwork(options).Fit(fit).Transform(judge), "Number").RootMeanSquaredError
-            : 1 - ml.BinaryClassification.Evaluate(ml.BinaryClassification.Trainers.GradientBoostedNetwork(options).Fit(fit).Transform(judge), "Flag").Accuracy;
+            ? ml.Regression.Trainers.GradientBoostedNetwork(options).Fit(View(ml, train))
+            : ml.BinaryClassification.Trainers.GradientBoostedNetwork(options).Fit(View(ml, train));
     }
+
+    private static double Judge(MLContext ml, ITransformer model, IDataView test, bool isRegression) => isRegression
+        ? ml.Regression.Evaluate(model.Transform(test), "Number").RootMeanSquaredError
+        : 1 - ml.BinaryClassification.Evaluate(model.Transform(test), "Flag").Accuracy;
 
     private static (double Error, double Seconds) Official(Row[] train, Row[] test, bool isRegression)
     {

@@ -75,11 +75,9 @@ internal static class FormsAndPeers
         foreach (var (name, options) in new[]
         {
             ("1,000 of the same cosines, the same penalty", fourier),
-            ("500 softplus between pairs of rows", defaults with
-            {
-                HiddenUnits = 500, Activation = RandomActivation.Softplus, WeightDistribution = RandomWeightDistribution.DataPairs, Diagnose = false,
-                KeepSums = false, ValidationFraction = 0.02,
-            }),
+            Pairs(300),
+            Pairs(400),
+            Pairs(500),
             ("1,000 tanh, scale searched for", defaults),
         })
         {
@@ -94,6 +92,12 @@ internal static class FormsAndPeers
 
             Console.WriteLine(line.TrimEnd(';'));
         }
+
+        (string, RandomFeatureNetwork.Options) Pairs(int units) => ($"{units} softplus between pairs of rows", defaults with
+        {
+            HiddenUnits = units, Activation = RandomActivation.Softplus, WeightDistribution = RandomWeightDistribution.DataPairs, Diagnose = false, KeepSums = false,
+            ValidationFraction = 0.02,
+        });
     }
 
     private static void TimeToAccuracy(Row[] train, Row[] test)

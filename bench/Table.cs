@@ -25,6 +25,8 @@ internal static class Table
     private static readonly (string Name, Func<TableTask, Row[], Row[], Row[], Result> Fit)[] Methods =
     [
         (Judged, Trained(r => r.GradientBoostedNetwork(), b => b.GradientBoostedNetwork(), (m, _) => m.GradientBoostedNetwork())),
+        ("RandomFeatureNetwork", Trained(r => r.RandomFeatureNetwork(), b => b.RandomFeatureNetwork(), (m, _) => m.RandomFeatureNetwork())),
+        ("ConvexRelu", Trained(r => r.ConvexRelu(), b => b.ConvexRelu(), (m, _) => m.ConvexRelu())),
         ("ScaledMlp", Trained(r => r.ScaledMlp(), b => b.ScaledMlp(), (m, _) => m.ScaledMlp())),
         ("FastTree", Trained(r => r.FastTree(), b => b.FastTree(), (m, b) => m.OneVersusAll(b.FastTree()))),
         ("LightGbm", Trained(r => r.LightGbm(), b => b.LightGbm(), (m, _) => m.LightGbm())),
