@@ -15,8 +15,8 @@ namespace MlNetMlp.Bench;
 /// </summary>
 internal static class Convex
 {
-    private const int Rounds = 3;
-    private const int Splits = 4;
+    private const int Rounds = 5;
+    private const int Splits = 10;
     private const double Wanted = 0.98;
 
     private static readonly int[] EpochCounts = [5, 10, 20, 40, 80];
@@ -101,7 +101,10 @@ internal static class Convex
             return (Train: Keyed(ml, shuffled[..1257]), Test: Keyed(ml, shuffled[1257..]));
         }).ToArray();
         var trainers = ml.MulticlassClassification.Trainers;
-        var convex = trainers.ConvexRelu(new ConvexRelu.Options { SampledPatterns = 48, Beta = 8e-5, MaxIterations = 6, ValidationFraction = 0, Seed = 1 });
+        var convex = trainers.ConvexRelu(new ConvexRelu.Options
+        {
+            SampledPatterns = 24, Beta = 2e-4, Rho = 3000, DualStep = 1.55, StandardizeInputs = false, MaxIterations = 6, ValidationFraction = 0, Seed = 1,
+        });
         double Accuracy(IEstimator<ITransformer> trainer) =>
             splits.Average(split => ml.MulticlassClassification.Evaluate(trainer.Fit(split.Train).Transform(split.Test)).MicroAccuracy);
 
