@@ -18,6 +18,7 @@ var benchmarks = new Dictionary<string, Action>
     ["peers"] = FormsAndPeers.Run,
     ["kernels"] = Kernels.Run,
     ["convex"] = Convex.Run,
+    ["explain"] = Explain.Run,
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))

@@ -2,6 +2,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using MlNetMlp.Data;
+using MlNetMlp.Methods;
 using MlNetMlp.Runtime;
 
 namespace MlNetMlp.Interop;
@@ -20,6 +21,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     private readonly DataViewRowCursor _source;
     private readonly BlockScoring _scoring;
     private readonly FeatureReader _reader;
+    private readonly Func<float>? _label;
     private readonly ValueGetter<DataViewRowId> _sourceId;
     private readonly PassedColumn?[] _passed;
     private readonly DataViewRow _output;
@@ -27,6 +29,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     private readonly ScoredRow _row;
 
     private float[] _features = [];
+    private float[] _labels = [];
     private float[] _scores = [];
     private DataViewRowId[] _ids = [];
     private long[] _batches = [];
@@ -44,9 +47,10 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
         _host = host;
         _source = source;
         _scoring = scoring;
-        _reader = scoring.Features.CreateReader(source, scoring.Network.AcceptsMissingValues);
+        _reader = scoring.Features.CreateReader(source, scoring.Model.AcceptsMissingValues);
+        _label = scoring.Model.LabelColumnName is { } label ? ScalarReader.Create(source, source.Schema[label]) : null;
         _sourceId = source.GetIdGetter();
-        _mostRows = Math.Clamp(MostBlockFeatures / scoring.Network.Inputs, FirstBlockRows / BlockGrowth, MostBlockRows);
+        _mostRows = Math.Clamp(MostBlockFeatures / scoring.Model.Inputs, FirstBlockRows / BlockGrowth, MostBlockRows);
         _passed = new PassedColumn?[source.Schema.Count];
         foreach (var column in scoring.Passed)
             _passed[column.Index] = PassedColumn.Create(source, source.Schema[column.Index]);
@@ -63,7 +67,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     /// <summary>Index of the current row in its block.</summary>
     public int Index => _index;
 
-    public ReadOnlySpan<float> Scores => _scores.AsSpan(_index * _scoring.Network.Outputs, _scoring.Network.Outputs);
+    public ReadOnlySpan<float> Scores => _scores.AsSpan(_index * _scoring.Model.Outputs, _scoring.Model.Outputs);
 
     public override bool IsColumnActive(DataViewSchema.Column column) =>
         _scoring.SourceOf[column.Index] is { } source ? _passed[source.Index] is not null : _scoring.Computed.Any(c => c.Index == column.Index);
@@ -109,17 +113,19 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     {
         _host.CheckAlive();
         Grow();
-        var outputs = _scoring.Network.Outputs;
+        var outputs = _scoring.Model.Outputs;
         var first = _position + 1;
         _rows = 0;
         _index = 0;
-        _width = _scoring.Network.Inputs;
+        _width = _scoring.Model.Inputs;
         while (_rows < _ids.Length && (_isHeld || _source.MoveNext()))
         {
             _isHeld = !MakeRoom(_reader.Load());
             if (_isHeld)
                 break;
             _reader.Write(_features.AsSpan(_rows * _width, _width));
+            if (_label is not null)
+                _labels[_rows] = _label();
             _sourceId(ref _ids[_rows]);
             _batches[_rows] = _source.Batch;
             foreach (var column in _passed)
@@ -128,9 +134,10 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
         }
 
         var features = _features.AsSpan(0, _rows * _width);
-        if (!_scoring.Network.AcceptsMissingValues && Finite.IndexOfNonFinite(features) is >= 0 and var bad)
-            throw DataErrors.NonFiniteFeature(_scoring.Features.Name, first + (bad / _width), bad % _width, _scoring.Network.FeatureNames?[bad % _width], features[bad]);
-        var badRow = _scoring.Network.Score(features, _scores.AsSpan(0, _rows * outputs));
+        if (!_scoring.Model.AcceptsMissingValues && Finite.IndexOfNonFinite(features) is >= 0 and var bad)
+            throw DataErrors.NonFiniteFeature(_scoring.Features.Name, first + (bad / _width), bad % _width, _scoring.Model.FeatureNames?[bad % _width], features[bad]);
+        var rows = new ModelRows(features, _labels.AsSpan(0, _label is null ? 0 : _rows), _ids.AsSpan(0, _rows));
+        var badRow = _scoring.Model.Compute(rows, _scores.AsSpan(0, _rows * outputs));
         return badRow < 0 ? _rows > 0 : throw DataErrors.NonFiniteScore(first + badRow);
     }
 
@@ -139,7 +146,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
     {
         var wide = Math.Max(width, _width);
         var needed = (_rows + 1L) * wide;
-        if (_rows > 0 && wide > _scoring.Network.Inputs && needed > MostBlockFeatures)
+        if (_rows > 0 && wide > _scoring.Model.Inputs && needed > MostBlockFeatures)
             return false;
         if (_features.Length < needed)
             Array.Resize(ref _features, (int)Math.Max(needed, Math.Min(2L * _features.Length, MostBlockFeatures)));
@@ -158,8 +165,9 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
         if (_ids.Length == _mostRows)
             return;
         var rows = Math.Min(_mostRows, _ids.Length == 0 ? FirstBlockRows : _ids.Length * BlockGrowth);
-        _features = new float[rows * _scoring.Network.Inputs];
-        _scores = new float[rows * _scoring.Network.Outputs];
+        _features = new float[rows * _scoring.Model.Inputs];
+        _scores = new float[rows * _scoring.Model.Outputs];
+        _labels = _label is null ? [] : new float[rows];
         _ids = new DataViewRowId[rows];
         _batches = new long[rows];
         foreach (var column in _passed)

@@ -7,7 +7,7 @@ using MlNetMlp.Methods;
 namespace MlNetMlp.Interop;
 
 /// <summary>
-/// Data with predictions. A cursor reads some rows ahead, has the network score them together, and then hands them on one by one; the output
+/// Data with predictions. A cursor reads some rows ahead, has the model score them together, and then hands them on one by one; the output
 /// columns are made by ML.NET's own scorer from those scores.
 /// </summary>
 internal sealed class BatchedScoreView : IDataView
@@ -16,20 +16,22 @@ internal sealed class BatchedScoreView : IDataView
     private readonly IDataView _source;
     private readonly IDataView _rowWise;
     private readonly IRowToRowMapper _scorer;
-    private readonly TrainedNetwork _network;
+    private readonly IBlockModel _model;
     private readonly FeatureColumns _features;
     private readonly DataViewSchema.Column[] _inputs;
     private readonly DataViewSchema.Column?[] _sourceOf;
 
-    public BatchedScoreView(IHost host, IDataView source, IDataView rowWise, TrainedNetwork network, FeatureColumns features)
+    public BatchedScoreView(IHost host, IDataView source, IDataView rowWise, IBlockModel model, FeatureColumns features)
     {
         _host = host;
         _source = source;
         _rowWise = rowWise;
         _scorer = (IRowToRowMapper)rowWise;
-        _network = network;
+        _model = model;
         _features = features;
-        _inputs = features.Find(source.Schema, network.Inputs);
+        _inputs = features.Find(source.Schema, model.Inputs);
+        if (model.LabelColumnName is { } label && _inputs.All(input => input.Name != label))
+            _inputs = [.. _inputs, RowReader.Find(source.Schema, "label", label)];
         _sourceOf = MatchInputs(source.Schema, rowWise.Schema);
     }
 
@@ -81,7 +83,7 @@ internal sealed class BatchedScoreView : IDataView
 
             // A value that is disposed by whoever reads it cannot wait in a block.
             CanReadAhead = computed.Length > 0 && passed.All(column => !typeof(IDisposable).IsAssignableFrom(column.Type.RawType));
-            Scoring = new(view.Schema, view._scorer, view._network, view._features, view._inputs, passed, computed, view._sourceOf);
+            Scoring = new(view.Schema, view._scorer, view._model, view._features, view._inputs, passed, computed, view._sourceOf);
         }
 
         public DataViewSchema.Column[] Asked { get; }
@@ -97,7 +99,7 @@ internal sealed class BatchedScoreView : IDataView
 /// <summary>What the cursors of one request share.</summary>
 /// <param name="Schema">The columns after scoring.</param>
 /// <param name="Scorer">ML.NET's scorer of a row.</param>
-/// <param name="Network">The network.</param>
+/// <param name="Model">What scores the rows.</param>
 /// <param name="Features">How features are read.</param>
 /// <param name="Inputs">The columns of the source that they are read from.</param>
 /// <param name="Passed">Columns of the source that are asked for.</param>
@@ -106,7 +108,7 @@ internal sealed class BatchedScoreView : IDataView
 internal sealed record BlockScoring(
     DataViewSchema Schema,
     IRowToRowMapper Scorer,
-    TrainedNetwork Network,
+    IBlockModel Model,
     FeatureColumns Features,
     DataViewSchema.Column[] Inputs,
     DataViewSchema.Column[] Passed,

@@ -15,10 +15,10 @@ internal abstract class RowScores
     /// <summary>The scores that a row brings along, or else those that are computed of its features.</summary>
     /// <param name="input">The row.</param>
     /// <param name="features">The columns that its features come from.</param>
-    /// <param name="network">The network.</param>
+    /// <param name="model">What scores it.</param>
     /// <returns>The scores of the row that is current at the time.</returns>
-    public static RowScores Of(DataViewRow input, FeatureColumns features, TrainedNetwork network) =>
-        (input as ScoredRow)?.Scores ?? new ComputedScores(input, features, network);
+    public static RowScores Of(DataViewRow input, FeatureColumns features, IBlockModel model) =>
+        (input as ScoredRow)?.Scores ?? new ComputedScores(input, features, model);
 
     /// <summary>Copies scores into a vector of a data view.</summary>
     /// <param name="scores">The scores of a row.</param>
@@ -31,12 +31,12 @@ internal abstract class RowScores
     }
 
     /// <summary>Scores one row and refuses features and scores that are not finite.</summary>
-    public static void Compute(TrainedNetwork network, ReadOnlySpan<float> features, Span<float> scores, long row, string featureColumn)
+    public static void Compute(IBlockModel model, in ModelRows row, Span<float> scores, long position, string featureColumn)
     {
-        if (!network.AcceptsMissingValues && Finite.IndexOfNonFinite(features) is >= 0 and var slot)
-            throw DataErrors.NonFiniteFeature(featureColumn, row, slot, network.FeatureNames?[slot], features[slot]);
-        if (network.Score(features, scores) >= 0)
-            throw DataErrors.NonFiniteScore(row);
+        if (!model.AcceptsMissingValues && Finite.IndexOfNonFinite(row.Features) is >= 0 and var slot)
+            throw DataErrors.NonFiniteFeature(featureColumn, position, slot, model.FeatureNames?[slot], row.Features[slot]);
+        if (model.Compute(row, scores) >= 0)
+            throw DataErrors.NonFiniteScore(position);
     }
 
     /// <summary>Makes a getter of all scores.</summary>
@@ -45,25 +45,44 @@ internal abstract class RowScores
 }
 
 /// <summary>Scores each row when it is first asked for, as a prediction engine does.</summary>
-internal sealed class ComputedScores(DataViewRow input, FeatureColumns columns, TrainedNetwork network) : RowScores
+internal sealed class ComputedScores : RowScores
 {
-    private readonly FeatureReader _reader = columns.CreateReader(input, network.AcceptsMissingValues);
-    private float[] _features = new float[network.Inputs];
-    private readonly float[] _scores = new float[network.Outputs];
+    private readonly DataViewRow _input;
+    private readonly FeatureColumns _columns;
+    private readonly IBlockModel _model;
+    private readonly FeatureReader _reader;
+    private readonly Func<float>? _label;
+    private readonly ValueGetter<DataViewRowId> _id;
+    private readonly float[] _labels;
+    private readonly DataViewRowId[] _ids = new DataViewRowId[1];
+    private readonly float[] _scores;
+    private float[] _features;
     private long _position = -1;
+
+    public ComputedScores(DataViewRow input, FeatureColumns columns, IBlockModel model)
+    {
+        (_input, _columns, _model) = (input, columns, model);
+        _reader = columns.CreateReader(input, model.AcceptsMissingValues);
+        _label = model.LabelColumnName is { } label ? ScalarReader.Create(input, RowReader.Find(input.Schema, "label", label)) : null;
+        (_labels, _features, _scores) = (_label is null ? [] : new float[1], new float[model.Inputs], new float[model.Outputs]);
+        _id = input.GetIdGetter();
+    }
 
     public override ReadOnlySpan<float> Current
     {
         get
         {
-            if (_position != input.Position || _position < 0)
+            if (_position != _input.Position || _position < 0)
             {
                 var width = _reader.Load();
                 if (width > _features.Length)
                     _features = new float[width];
                 _reader.Write(_features);
-                Compute(network, _features, _scores, input.Position, columns.Name);
-                _position = input.Position;
+                if (_label is not null)
+                    _labels[0] = _label();
+                _id(ref _ids[0]);
+                Compute(_model, new(_features, _labels, _ids), _scores, _input.Position, _columns.Name);
+                _position = _input.Position;
             }
 
             return _scores;

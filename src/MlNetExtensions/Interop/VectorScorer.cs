@@ -12,6 +12,7 @@ internal sealed class VectorScorer
     private readonly TrainedNetwork _network;
     private readonly SetPacker? _packer;
     private readonly float[] _scores;
+    private readonly DataViewRowId[] _ids = new DataViewRowId[1];
     private float[] _features;
     private float[] _values = [];
 
@@ -46,7 +47,7 @@ internal sealed class VectorScorer
             _packer.Write(_features);
         }
 
-        RowScores.Compute(_network, _features, _scores, row: 0, Name);
+        RowScores.Compute(_network, new(_features, [], _ids), _scores, position: 0, Name);
         return _scores;
     }
 }

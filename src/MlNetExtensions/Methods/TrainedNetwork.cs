@@ -11,7 +11,7 @@ namespace MlNetMlp.Methods;
 /// A network after training, with all that is needed to score, save and explain it. It is immutable, lives in managed memory and serves all
 /// threads at once; libtorch is only used to score networks that are more than dense layers.
 /// </summary>
-public sealed class TrainedNetwork
+public sealed class TrainedNetwork : IBlockModel
 {
     private readonly IRowScorer _scorer;
 
@@ -46,6 +46,8 @@ public sealed class TrainedNetwork
 
     /// <summary>The task that it was trained for.</summary>
     public TaskHead Head { get; }
+
+    string? IBlockModel.LabelColumnName => null;
 
     /// <summary>Name of the method that trained it.</summary>
     public required string MethodName { get; init; }
@@ -98,6 +100,8 @@ public sealed class TrainedNetwork
         var bad = Finite.IndexOfNonFinite(scores);
         return bad < 0 ? -1 : bad / Outputs;
     }
+
+    int IBlockModel.Compute(in ModelRows rows, Span<float> values) => Score(rows.Features, values);
 
     /// <summary>The same model with another network for the same features and task.</summary>
     /// <param name="definition">The record that rebuilds the network.</param>

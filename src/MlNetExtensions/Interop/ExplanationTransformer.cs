@@ -1,0 +1,211 @@
+using System.Globalization;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using MlNetMlp.Data;
+using MlNetMlp.Explanations;
+using MlNetMlp.Interop;
+using MlNetMlp.Persistence;
+
+[assembly: LoadableClass(typeof(ExplanationTransformer), null, typeof(SignatureLoadModel), "Contributions of features to predictions", ExplanationTransformer.LoaderSignature)]
+
+namespace MlNetMlp.Interop;
+
+/// <summary>
+/// Adds what each feature contributes to a model's prediction: a vector of Single with a slot for each feature, named as the features are; for several classes also
+/// <c>ExplainedClass</c>, the class that is meant. Data views are explained in blocks of rows, and only where the columns are asked for. It holds the model, and is saved with it.
+/// </summary>
+/// <remarks>One transformer serves any number of threads.</remarks>
+public sealed class ExplanationTransformer : ITransformer, IDisposable
+{
+    internal const string LoaderSignature = "MlNetMlpExplanation";
+    internal const string ClassColumnName = "ExplainedClass";
+    internal const string DeltaColumnName = "ConvergenceDelta";
+    private const string ModelDirectory = "Model";
+    private const int MostStateBytes = 1 << 28;
+
+    private readonly IHost _host;
+    private readonly ITransformer _model;
+    private readonly ExplainedModel _explained;
+    private readonly Lock _gate = new();
+    private Explainer? _explainer;
+
+    internal ExplanationTransformer(IHostEnvironment env, ITransformer model, ExplanationState state)
+    {
+        _host = env.Register("Explanation");
+        (_model, State) = (model, state);
+        _explained = ExplainedModel.Find(model) ?? throw new ModelFormatException($"{ModelDirectory}: the model that is explained holds no predictor of a feature column.");
+        _explained.Check(state.Options);
+    }
+
+    /// <summary>What is told, and how.</summary>
+    public ExplanationOptions Options => State.Options;
+
+    /// <summary>Name of the column that the model reads.</summary>
+    public string FeatureColumnName => _explained.FeatureColumnName;
+
+    bool ITransformer.IsRowToRowMapper => true;
+
+    internal ExplanationState State { get; }
+
+    internal Explainer Explainer
+    {
+        get
+        {
+            lock (_gate)
+                return _explainer ??= _explained.CreateExplainer(_host, State);
+        }
+    }
+
+    /// <summary>The columns after the transformation.</summary>
+    /// <param name="inputSchema">The columns before: the feature column, or what the model makes it of; and the label, where it is read.</param>
+    /// <returns>The columns.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or of another type or width.</exception>
+    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
+    {
+        ArgumentNullException.ThrowIfNull(inputSchema);
+        return _explained.NeedsBefore(inputSchema)
+            ? Chain().GetOutputSchema(inputSchema)
+            : RowToRowMapperTransform.GetOutputSchema(inputSchema, new ExplanationMapper(this, inputSchema));
+    }
+
+    /// <summary>Adds the contributions. They are computed when rows are read.</summary>
+    /// <param name="input">The data.</param>
+    /// <returns>The data with more columns.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or of another type or width.</exception>
+    public IDataView Transform(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        var data = _explained.Prepare(input);
+        return new BatchedScoreView(_host, data, RowWise(data), Explainer, new(FeatureColumnName));
+    }
+
+    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => _explained.NeedsBefore(inputSchema)
+        ? ((ITransformer)Chain()).GetRowToRowMapper(inputSchema)
+        : RowWise(new EmptyDataView(_host, inputSchema));
+
+    void ICanSaveModel.Save(ModelSaveContext ctx)
+    {
+        ctx.CheckAtModel();
+        ctx.SetVersionInfo(GetVersionInfo());
+        ctx.SaveBinaryStream(ExplanationState.EntryName, writer => writer.Write(State.Write()));
+        ctx.SaveModel(_model, ModelDirectory);
+    }
+
+    /// <summary>Gives native memory back; whoever asks for a row next takes it again. No other thread may be reading rows.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _explainer?.Dispose();
+            _explainer = null;
+        }
+    }
+
+    internal DataViewSchema.Column[] FindColumns(DataViewSchema schema)
+    {
+        var feature = VectorReader.Find(schema, FeatureColumnName, State.Features);
+        return Options.NeedsLabel ? [feature, RowReader.Find(schema, "label", Options.LabelColumnName)] : [feature];
+    }
+
+    /// <summary>The class names of the model, as its own column of predictions has them.</summary>
+    internal DataViewSchema.Column? PredictedClass(DataViewSchema schema) =>
+        _explained.Predictor.GetOutputSchema(schema).GetColumnOrNull("PredictedLabel") is { Type: KeyDataViewType } column ? column : null;
+
+    private TransformerChain<ITransformer> Chain() => new([.. _explained.Before, new ExplanationTransformer(_host, _explained.Predictor, State)]);
+
+    private static ExplanationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
+    {
+        ctx.CheckAtModel(GetVersionInfo());
+        ExplanationState? state = null;
+        var found = ctx.TryLoadBinaryStream(ExplanationState.EntryName, reader =>
+        {
+            var bytes = reader.ReadBytes(MostStateBytes);
+            state = bytes.Length < MostStateBytes ? ExplanationState.Read(bytes) : throw new ModelFormatException($"{ExplanationState.EntryName}: it has more than {MostStateBytes} bytes.");
+        });
+        if (!found || state is null)
+            throw new ModelFormatException($"{ExplanationState.EntryName}: it is missing.");
+        ctx.LoadModel<ITransformer, SignatureLoadModel>(env, out var model, ModelDirectory);
+        return new(env, model, state);
+    }
+
+    private RowToRowMapperTransform RowWise(IDataView input) =>
+        new(_host, input, new ExplanationMapper(this, input.Schema), schema => new ExplanationMapper(this, schema));
+
+    private static VersionInfo GetVersionInfo() => new(
+        modelSignature: "MLPEXPLA",
+        verWrittenCur: 0x00010001,
+        verReadableCur: 0x00010001,
+        verWeCanReadBack: 0x00010001,
+        loaderSignature: LoaderSignature,
+        loaderAssemblyName: typeof(ExplanationTransformer).Assembly.FullName!);
+}
+
+/// <summary>An <see cref="ExplanationTransformer"/> bound to the columns of some data. A row that brings its contributions along is believed.</summary>
+internal sealed class ExplanationMapper : IRowMapper
+{
+    private readonly ExplanationTransformer _transformer;
+    private readonly Explainer _explainer;
+    private readonly DataViewSchema _schema;
+    private readonly HashSet<int> _inputs;
+
+    public ExplanationMapper(ExplanationTransformer transformer, DataViewSchema schema)
+    {
+        (_transformer, _explainer, _schema) = (transformer, transformer.Explainer, schema);
+        _inputs = [.. transformer.FindColumns(schema).Select(column => column.Index)];
+    }
+
+    private ExplanationOptions Options => _transformer.Options;
+
+    public DataViewSchema.DetachedColumn[] GetOutputColumns()
+    {
+        var columns = new List<DataViewSchema.DetachedColumn>();
+        var annotations = new DataViewSchema.Annotations.Builder();
+        if (Names() is { } names)
+            NamedSlots.Add(annotations, names);
+        columns.Add(new(Options.OutputColumnName, new VectorDataViewType(NumberDataViewType.Single, _explainer.Width * _explainer.Blocks), annotations.ToAnnotations()));
+        if (_explainer.TellsClass)
+        {
+            columns.Add(_transformer.PredictedClass(_schema) is { } predicted
+                ? new(ExplanationTransformer.ClassColumnName, predicted.Type, predicted.Annotations)
+                : new(ExplanationTransformer.ClassColumnName, new KeyDataViewType(typeof(uint), int.MaxValue)));
+        }
+
+        if (Options.AddConvergenceDelta)
+            columns.Add(new(ExplanationTransformer.DeltaColumnName, NumberDataViewType.Single));
+        return [.. columns];
+    }
+
+    public Func<int, bool> GetDependencies(Func<int, bool> activeOutput) =>
+        Enumerable.Range(0, 1 + (_explainer.TellsClass ? 1 : 0) + (Options.AddConvergenceDelta ? 1 : 0)).Any(activeOutput) ? _inputs.Contains : _ => false;
+
+    public Delegate?[] CreateGetters(DataViewRow input, Func<int, bool> activeOutput, out Action? disposer)
+    {
+        disposer = null;
+        var (told, place) = (_explainer.Width * _explainer.Blocks, 0);
+        RowScores? scores = null;
+        var getters = new List<Delegate?> { Make<VBuffer<float>>(of => (ref VBuffer<float> value) => RowScores.Put(of.Current[..told], ref value)) };
+        if (_explainer.TellsClass)
+            getters.Add(Make<uint>(of => (ref uint value) => value = (uint)of.Current[told] + 1));
+        if (Options.AddConvergenceDelta)
+            getters.Add(Make<float>(of => (ref float value) => value = of.Current[^1]));
+        return [.. getters];
+
+        Delegate? Make<T>(Func<RowScores, ValueGetter<T>> create) =>
+            activeOutput(place++) ? create(scores ??= RowScores.Of(input, new(_transformer.FeatureColumnName), _explainer)) : null;
+    }
+
+    public ITransformer GetTransformer() => _transformer;
+
+    void ICanSaveModel.Save(ModelSaveContext ctx) => ((ICanSaveModel)_transformer).Save(ctx);
+
+    private string[]? Names()
+    {
+        var names = _transformer.State.Groups()?.Names
+            ?? SlotNames.Get(_schema[_transformer.FeatureColumnName]) ?? (_transformer.State.SlotNames is { } known ? [.. known] : null);
+        if (_explainer.Blocks == 1)
+            return names;
+        names ??= [.. Enumerable.Range(0, _explainer.Width).Select(slot => slot.ToString(CultureInfo.InvariantCulture))];
+        return [.. Enumerable.Range(0, _explainer.Blocks).SelectMany(block => names.Select(name => string.Create(CultureInfo.InvariantCulture, $"{block}.{name}")))];
+    }
+}
