@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Microsoft.ML.Data;
 using MlNetMlp.Data;
 using MlNetMlp.Methods;
@@ -14,7 +15,8 @@ namespace MlNetMlp.Explanations;
 internal abstract class Explainer : IBlockModel, IDisposable
 {
     // Values of the points of a few steps at once: enough for products to be fast with few rows, not more than stays in the cache with many.
-    private const int GroupValues = 1 << 18;
+    private const int GroupValues = 1 << 17;
+    private const int LeastRowsOfThread = 64;
 
     private readonly ExplanationState _state;
     private readonly int _scores;
@@ -55,27 +57,19 @@ internal abstract class Explainer : IBlockModel, IDisposable
 
     protected ExplanationOptions Options => _state.Options;
 
-    public int Compute(in ModelRows rows, Span<float> values)
+    public unsafe int Compute(in ModelRows rows, Span<float> values)
     {
-        if (rows.Count == 0)
-            return -1;
-        using var scope = NewDisposeScope();
-        using var noGradient = no_grad();
-        var x = empty(rows.Count, Inputs);
-        rows.Features.CopyTo(TensorMemory.Floats(x));
-        var labels = LabelsOf(rows.Labels);
-        for (var block = 0; block < Blocks; block++)
+        // Products of some hundred rows are too small for libtorch to share among threads, but parts of the rows are not.
+        var threads = Math.Min(get_num_threads(), rows.Count / LeastRowsOfThread);
+        if (threads < 2)
         {
-            using var inner = NewDisposeScope();
-            var classes = ClassesOf(x, labels, block);
-            var (contributions, delta) = Attribute(x, classes, labels, rows.Ids);
-            var found = TensorMemory.Floats(contributions.contiguous());
-            for (var row = 0; row < rows.Count; row++)
-                _shape.Write(found.Slice(row * Inputs, Inputs), values.Slice((row * Outputs) + (block * Width), Width));
-            if (TellsClass)
-                Put(TensorMemory.Floats(classes!.to(ScalarType.Float32)), Width, values);
-            if (delta is not null)
-                Put(TensorMemory.Floats(delta.contiguous()), Outputs - 1, values);
+            ComputePart(rows, values);
+        }
+        else
+        {
+            fixed (float* features = rows.Features, labels = rows.Labels, told = values)
+            fixed (DataViewRowId* ids = rows.Ids)
+                ComputeParts((nint)features, (nint)labels, (nint)ids, (nint)told, rows.Count, !rows.Labels.IsEmpty, threads);
         }
 
         var bad = Finite.IndexOfNonFinite(values);
@@ -101,6 +95,51 @@ internal abstract class Explainer : IBlockModel, IDisposable
 
     /// <summary>Number of classes that labels tell apart; 0 for numbers.</summary>
     protected abstract int LabelClasses { get; }
+
+    private unsafe void ComputeParts(nint features, nint labels, nint ids, nint values, int count, bool hasLabels, int threads)
+    {
+        try
+        {
+            Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, part =>
+            {
+                using var one = TorchThreads.Limit(1, threads);
+                var (first, end) = ((int)((long)count * part / threads), (int)((long)count * (part + 1) / threads));
+                var rows = end - first;
+                ComputePart(
+                    new(
+                        new((float*)features + ((long)first * Inputs), rows * Inputs), hasLabels ? new((float*)labels + first, rows) : [], new((DataViewRowId*)ids + first, rows)),
+                    new((float*)values + ((long)first * Outputs), rows * Outputs));
+            });
+        }
+        catch (AggregateException failures)
+        {
+            ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
+        }
+    }
+
+    private void ComputePart(in ModelRows rows, Span<float> values)
+    {
+        if (rows.Count == 0)
+            return;
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var x = empty(rows.Count, Inputs);
+        rows.Features.CopyTo(TensorMemory.Floats(x));
+        var labels = LabelsOf(rows.Labels);
+        for (var block = 0; block < Blocks; block++)
+        {
+            using var inner = NewDisposeScope();
+            var classes = ClassesOf(x, labels, block);
+            var (contributions, delta) = Attribute(x, classes, labels, rows.Ids);
+            var found = TensorMemory.Floats(contributions.contiguous());
+            for (var row = 0; row < rows.Count; row++)
+                _shape.Write(found.Slice(row * Inputs, Inputs), values.Slice((row * Outputs) + (block * Width), Width));
+            if (TellsClass)
+                Put(TensorMemory.Floats(classes!.to(ScalarType.Float32)), Width, values);
+            if (delta is not null)
+                Put(TensorMemory.Floats(delta.contiguous()), Outputs - 1, values);
+        }
+    }
 
     private void Put(ReadOnlySpan<float> column, int place, Span<float> values)
     {
