@@ -19,12 +19,13 @@ internal sealed class TrainingLoop : IDisposable
     private readonly TaskHead _head;
     private readonly DescentSettings _settings;
     private readonly BatchLoss _loss;
+    private readonly BatchLoss? _heldLoss;
     private readonly FlatParameters _parameters;
     private readonly TrainingMonitor _monitor;
 
-    public TrainingLoop(TrainingRun run, Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss)
+    public TrainingLoop(TrainingRun run, Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss, BatchLoss? heldLoss)
     {
-        (_run, _network, _data, _head, _settings) = (run, network, data, head, settings);
+        (_run, _network, _data, _head, _settings, _heldLoss) = (run, network, data, head, settings, heldLoss);
         _loss = loss ?? ((net, batch) => head.Loss(net.call(batch.Features), batch.Labels, batch.Weights, settings.LabelSmoothing));
         data.MoveTo(run.Device);
         _parameters = new FlatParameters(network);
@@ -180,7 +181,7 @@ internal sealed class TrainingLoop : IDisposable
             var rows = Math.Min(EvaluationRows, held.Rows - start);
             using var block = Slice(held, start, rows);
             var outputs = _network.call(block.Features);
-            loss += _head.Loss(outputs, block.Labels, block.Weights).cpu().item<float>() * rows;
+            loss += (_heldLoss?.Invoke(_network, block) ?? _head.Loss(outputs, block.Labels, block.Weights)).cpu().item<float>() * rows;
             metric += _head.MetricSum(outputs, block.Labels);
         }
 

@@ -116,12 +116,13 @@ public sealed class TrainingRun : IDisposable
     /// <param name="head">The task.</param>
     /// <param name="settings">How to train.</param>
     /// <param name="loss">The loss of a batch; null for that of the task.</param>
+    /// <param name="heldLoss">The mean loss of rows held out, which the best epoch is chosen by, with the network in evaluation mode; null for that of the task.</param>
     /// <returns>The losses, epoch by epoch.</returns>
     /// <exception cref="TrainingDivergedException">The loss or a weight is no longer finite.</exception>
     /// <exception cref="OperationCanceledException">The fit was cancelled and the best so far is not wanted, or there is none.</exception>
-    public LearningCurve Minimize(Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss = null)
+    public LearningCurve Minimize(Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss = null, BatchLoss? heldLoss = null)
     {
-        using var loop = new TrainingLoop(this, network, data, head, settings, loss);
+        using var loop = new TrainingLoop(this, network, data, head, settings, loss, heldLoss);
         return loop.Run();
     }
 

@@ -1,0 +1,196 @@
+using System.ComponentModel.DataAnnotations;
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using MlNetMlp.Persistence;
+using MlNetMlp.Scoring;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Explain;
+
+/// <summary>The size of images whose pixels are the features of a row, channel by channel as ML.NET's ExtractPixels puts them, row by row of each.</summary>
+/// <param name="Height">Rows of pixels, in [1, 4096].</param>
+/// <param name="Width">Pixels of a row, in [1, 4096].</param>
+/// <param name="Channels">Values of a pixel, in [1, 16].</param>
+public sealed record ImageShape(
+    [property: Range(1, 4096)] int Height, [property: Range(1, 4096)] int Width, [property: Range(1, 16)] int Channels = 1)
+{
+    /// <summary>Number of features.</summary>
+    internal long Size => (long)Height * Width * Channels;
+}
+
+/// <summary>Shapes of an <see cref="AdversariallyRobustNetwork"/>'s network, which are its file format.</summary>
+public sealed record RobustNetworkDefinition : NetworkDefinition, IValidatableObject
+{
+    /// <summary>Units of the hidden layers, each in [1, 65536], at most 64 layers; behind the convolutions where there are any.</summary>
+    [Required]
+    public required IReadOnlyList<int> HiddenSizes { get; init; }
+
+    /// <summary>The size of images, which convolutions look at; null for none.</summary>
+    public required ImageShape? Image { get; init; }
+
+    /// <summary>Whether the network standardises its inputs.</summary>
+    public required bool StandardizeInputs { get; init; }
+
+    /// <inheritdoc/>
+    public override long WeightCount
+    {
+        get
+        {
+            var (count, width) = (StandardizeInputs ? 2L * Inputs : 0, (long)Inputs);
+            if (Image is not null)
+            {
+                var channels = (long)Image.Channels;
+                foreach (var next in RobustNetwork.Channels)
+                {
+                    count += ((9 * channels) + 1) * next;
+                    channels = next;
+                }
+
+                width = RobustNetwork.ConvolvedSize(Image);
+            }
+
+            foreach (var size in HiddenSizes.Append(Outputs))
+            {
+                count += (width + 1) * size;
+                width = size;
+            }
+
+            return count;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override Network Build(Device device) => new RobustNetwork(this, device);
+
+    /// <inheritdoc/>
+    public override DenseProgram? BuildDense(WeightReader weights)
+    {
+        if (Image is not null)
+            return null;
+        var builder = new DenseProgramBuilder(Inputs);
+        var x = builder.Input;
+        if (StandardizeInputs)
+            x = builder.Affine(x, weights.Take("mean", Inputs).Span, weights.Take("scale", Inputs).Span);
+        for (var l = 0; l <= HiddenSizes.Count; l++)
+        {
+            var size = l < HiddenSizes.Count ? HiddenSizes[l] : Outputs;
+            x = builder.Dense(
+                x, weights.Take($"layers.{l}.weight", size, x.Width).Span, weights.Take($"layers.{l}.bias", size).Span, size,
+                l < HiddenSizes.Count ? Activation.Relu : Activation.Identity);
+        }
+
+        weights.Finish();
+        return builder.Build(x);
+    }
+
+    /// <inheritdoc/>
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        if (HiddenSizes.Count > 64 || HiddenSizes.Any(size => size is < 1 or > 1 << 16))
+            yield return new ValidationResult($"'HiddenSizes' must be at most 64 numbers from 1 to 65536, but was [{string.Join(", ", HiddenSizes)}]");
+        if (Image is not null && Image.Size != Inputs)
+            yield return new ValidationResult($"'Image' must be of {Inputs} values, one for each input, but {Image} has {Image.Size}");
+    }
+
+    /// <inheritdoc/>
+    public bool Equals(RobustNetworkDefinition? other) =>
+        other is not null && Inputs == other.Inputs && Outputs == other.Outputs && StandardizeInputs == other.StandardizeInputs && Image == other.Image
+        && HiddenSizes.SequenceEqual(other.HiddenSizes);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Inputs, Outputs, Image, HiddenSizes.Count);
+
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"{nameof(RobustNetwork)} {Inputs}-{string.Join('-', HiddenSizes.Append(Outputs))}{(Image is null ? "" : $" behind convolutions of {Image.Height} x {Image.Width} x {Image.Channels}")}";
+}
+
+/// <summary>The network of an <see cref="AdversariallyRobustNetwork"/>: layers of ReLU units, for images behind three convolutions of 3 x 3 that take every other place.</summary>
+internal sealed class RobustNetwork : Network
+{
+    /// <summary>Channels of the convolutions.</summary>
+    public static readonly int[] Channels = [16, 32, 32];
+
+    private readonly RobustNetworkDefinition _definition;
+    private readonly Tensor? mean;
+    private readonly Tensor? scale;
+    private readonly ModuleList<ImageConvolution> convolutions = [];
+    private readonly ModuleList<Dense> layers = [];
+
+    public RobustNetwork(RobustNetworkDefinition definition, Device device)
+        : base(definition)
+    {
+        _definition = definition;
+        if (definition.StandardizeInputs)
+            (mean, scale) = (zeros(definition.Inputs, device: device), ones(definition.Inputs, device: device));
+        long width = definition.Inputs;
+        if (definition.Image is { } image)
+        {
+            var channels = image.Channels;
+            foreach (var next in Channels)
+            {
+                convolutions.Add(new(channels, next, device));
+                channels = next;
+            }
+
+            width = ConvolvedSize(image);
+        }
+
+        foreach (var size in definition.HiddenSizes.Append(definition.Outputs))
+        {
+            layers.Add(new((int)width, size, device));
+            width = size;
+        }
+
+        RegisterComponents();
+    }
+
+    /// <summary>Number of values behind the convolutions.</summary>
+    public static long ConvolvedSize(ImageShape image)
+    {
+        long height = image.Height, width = image.Width;
+        foreach (var _ in Channels)
+            (height, width) = ((height + 1) / 2, (width + 1) / 2);
+        return height * width * Channels[^1];
+    }
+
+    /// <inheritdoc/>
+    public override Tensor forward(Tensor x)
+    {
+        if (mean is not null && scale is not null)
+            x = x.sub(mean).mul(scale);
+        if (_definition.Image is { } image)
+        {
+            x = x.view(-1, image.Channels, image.Height, image.Width);
+            foreach (var convolution in convolutions)
+                x = convolution.call(x).relu();
+            x = x.flatten(1);
+        }
+
+        for (var l = 0; l < layers.Count; l++)
+            x = l < layers.Count - 1 ? layers[l].call(x).relu() : layers[l].call(x);
+        return x;
+    }
+
+    /// <inheritdoc/>
+    public override void Initialize(Generator random)
+    {
+        foreach (var convolution in convolutions)
+            convolution.Initialize(random);
+        foreach (var layer in layers)
+            layer.Initialize(random);
+    }
+
+    /// <summary>Fixes how inputs are standardised.</summary>
+    public void Standardize(FeatureStatistics statistics)
+    {
+        if (mean is null || scale is null)
+            return;
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        mean.copy_(tensor(statistics.Mean.ToArray()));
+        scale.copy_(tensor(statistics.Scale()).reciprocal());
+    }
+}

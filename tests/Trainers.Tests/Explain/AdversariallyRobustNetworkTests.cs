@@ -1,0 +1,204 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Data;
+using MlNetMlp.Explain;
+using MlNetMlp.Interop;
+using MlNetMlp.Methods;
+using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
+using MlNetMlp.Tests.Support;
+using MlNetMlp.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Tests.Explain;
+
+/// <summary>Training on moved rows, and what moves them.</summary>
+public sealed class AdversariallyRobustNetworkTests
+{
+    private const int Inputs = 10;
+
+    [Theory]
+    [InlineData(PerturbationNorm.L2, false)]
+    [InlineData(PerturbationNorm.L2, true)]
+    [InlineData(PerturbationNorm.LInf, false)]
+    [InlineData(PerturbationNorm.LInf, true)]
+    public void Attacks_stay_in_the_ball_and_the_box_and_raise_the_loss(PerturbationNorm norm, bool randomStart)
+    {
+        const double radius = 0.4;
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1, CPU);
+        using var network = Network(hidden: 32);
+        using var unit = tensor([.. Enumerable.Range(0, Inputs).Select(i => i == 3 ? 0f : i == 4 ? 2f : 1f)]);
+        var batch = new RowBlock(TestData.Normal(2, 200, Inputs).CutTo(-1, 1), randint(0, 3, [200], ScalarType.Int64, generator: generator), null);
+        var attack = new ProjectedGradient(norm, 8, RandomStart: randomStart, Least: -1, Greatest: 1);
+        var head = new MulticlassHead { Classes = 3 };
+
+        var moved = attack.Move(network, head, batch, unit, radius, generator);
+
+        Assert.False(moved.requires_grad);
+        Assert.True(moved.abs().max().ToDouble() <= 1);
+        var move = moved.sub(batch.Features).div(unit).nan_to_num(0, 0, 0);
+        Assert.Equal(0, moved.sub(batch.Features).select(1, 3).abs().max().ToDouble());
+        var size = norm == PerturbationNorm.L2 ? move.Norms([1]) : move.abs().amax([1]);
+        Assert.True(size.max().ToDouble() <= radius * (1 + 1e-5));
+        Assert.True(size.mean().ToDouble() > 0.8 * radius);
+        using var noGradient = no_grad();
+        var risen = Losses(moved).ge(Losses(batch.Features)).to(ScalarType.Float32).mean().ToDouble();
+        Assert.True(risen >= 0.95, $"The loss rises in {risen:P0} of the rows only.");
+
+        Tensor Losses(Tensor x) => nn.functional.cross_entropy(network.call(x), batch.Labels, reduction: nn.Reduction.None);
+    }
+
+    [Fact]
+    public void Rows_where_every_unit_is_dead_are_moved_too()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1, CPU);
+        using var network = Network(hidden: 4);
+        using (no_grad())
+        {
+            foreach (var parameter in network.parameters())
+                parameter.zero_();
+        }
+
+        using var unit = ones(Inputs);
+        var batch = new RowBlock(zeros(5, Inputs), zeros(5, ScalarType.Int64), null);
+        var moved = new ProjectedGradient(PerturbationNorm.L2, 3).Move(network, new MulticlassHead { Classes = 3 }, batch, unit, 1, generator);
+        Assert.True(moved.Norms([1]).min().ToDouble() > 0.05);
+    }
+
+    [Fact]
+    public void Without_a_radius_it_is_ordinary_training_to_the_bit()
+    {
+        var ml = new MLContext(1);
+        var data = Signal(ml, 300, 1);
+        var options = Options with { Epochs = 3, Epsilon = 0 };
+        var plain = ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options).Fit(data);
+        var attacked = ml.BinaryClassification.Trainers.CreateTrainer(new Unmoved(options)).Fit(data);
+        Assert.Equal(Scores(plain, data), Scores(attacked, data));
+        var robust = ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options with { Epsilon = 0.1 }).Fit(data);
+        Assert.NotEqual(Scores(plain, data), Scores(robust, data));
+    }
+
+    /// <summary>A signal of ±1 in one of ten places: a robust network's gradients point at it, those of an ordinary one at everything else.</summary>
+    [Fact]
+    [Trait("Category", "Heavy")]
+    public void Gradients_of_a_robust_network_point_at_the_signal()
+    {
+        var ml = new MLContext(1);
+        var (train, test) = (Signal(ml, 10_000, 1), Signal(ml, 1000, 2));
+        var options = Options with
+        {
+            HiddenSizes = [500], Norm = PerturbationNorm.LInf, Epsilon = 0.3, Epochs = 40, BatchSize = 250, LearningRate = 3e-3, StandardizeInputs = false, Seed = 1,
+        };
+        var robust = ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options).Fit(train);
+        Assert.Equal(1, ml.BinaryClassification.Evaluate(robust.Transform(test)).Accuracy);
+        var (top, bottom) = Ranks(ml, robust, test);
+        Assert.True(top >= 0.95, $"The greatest gradient is that of the signal in {top:P1} of the rows.");
+        Assert.True(bottom <= 0.02, $"The least gradient is that of the signal in {bottom:P1} of the rows.");
+        var report = ml.BinaryClassification.EvaluateRobustness(test, robust, new() { Unit = PerturbationUnit.One, Radii = [0.25] });
+        Assert.True(report.Points[0].AttackedAccuracy > 0.99);
+
+        var ordinary = ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options with { Epsilon = 0, Epochs = 10 }).Fit(train);
+        var (_, lowest) = Ranks(ml, ordinary, test);
+        Assert.True(lowest > 0.3, $"The least gradient of an ordinary network is that of the signal in {lowest:P1} of the rows.");
+    }
+
+    [Fact]
+    public void Images_go_through_convolutions_and_a_file()
+    {
+        var ml = new MLContext(1);
+        var data = Signal(ml, 200, 1);
+        var options = Options with { ImageShape = new(2, 5), HiddenSizes = [8], Epochs = 2, Epsilon = 0.1 };
+        var model = ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options).Fit(data);
+        using var stream = new MemoryStream();
+        ml.Model.Save(model, data.Schema, stream);
+        stream.Position = 0;
+        Assert.Equal(Scores(model, data), Scores(new MLContext().Model.Load(stream, out _), data));
+
+        var error = Assert.Throws<InvalidOperationException>(() => ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options with { ImageShape = new(3, 5) }).Fit(data));
+        Assert.Contains("'ImageShape' is 3 x 5 x 1, which are 15 values, but rows have 10 features", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Options_out_of_their_range_are_named()
+    {
+        var trainers = new MLContext(1).Regression.Trainers;
+        Refused(new() { HiddenSizes = [0] }, "'HiddenSizes'");
+        Refused(new() { ImageShape = new(0, 3) }, "'ImageShape.Height'");
+        Refused(new() { InputMin = 1, InputMax = 0 }, "'InputMin'");
+        Refused(new() { Epsilon = -1 }, "'Epsilon'");
+        Refused(new() { Optimizer = OptimizerKind.Lbfgs }, "'Optimizer'");
+
+        void Refused(AdversariallyRobustNetwork.Options options, string what) =>
+            Assert.Contains(what, Assert.Throws<ArgumentOutOfRangeException>(() => trainers.AdversariallyRobustNetwork(options)).Message, StringComparison.Ordinal);
+    }
+
+    private static AdversariallyRobustNetwork.Options Options => new() { HiddenSizes = [16], BatchSize = 50, Seed = 1 };
+
+    private static RobustNetwork Network(int hidden)
+    {
+        using var random = new Generator(3, CPU);
+        var network = new RobustNetwork(new() { Inputs = Inputs, Outputs = 3, HiddenSizes = [hidden], Image = null, StandardizeInputs = false }, CPU);
+        using var noGradient = no_grad();
+        network.Initialize(random);
+        return network;
+    }
+
+    private static (double Top, double Bottom) Ranks(MLContext ml, ITransformer model, IDataView rows)
+    {
+        var explained = ml.Transforms.ExplainPrediction(model, new() { Method = Explanations.ExplanationMethod.Gradient, Absolute = true }).Fit(rows).Transform(rows);
+        var gradients = explained.GetColumn<float[]>("FeatureContributions").ToArray();
+        var features = explained.GetColumn<float[]>("Features").ToArray();
+        double top = 0, bottom = 0;
+        for (var row = 0; row < features.Length; row++)
+        {
+            var signal = gradients[row][Array.FindIndex(features[row], value => value != 0)];
+            top += signal == gradients[row].Max() ? 1 : 0;
+            bottom += signal == gradients[row].Min() ? 1 : 0;
+        }
+
+        return (top / features.Length, bottom / features.Length);
+    }
+
+    private static float[] Scores(ITransformer model, IDataView data) => [.. model.Transform(data).GetColumn<float>("Score")];
+
+    private static IDataView Signal(MLContext ml, int count, int seed)
+    {
+        var random = new Random(seed);
+        return ml.Data.LoadFromEnumerable(Enumerable.Range(0, count).Select(_ =>
+        {
+            var row = new Row { Label = random.Next(2) == 1 };
+            row.Features[random.Next(Inputs)] = row.Label ? 1 : -1;
+            return row;
+        }).ToArray());
+    }
+
+    private sealed class Row
+    {
+        [VectorType(Inputs)]
+        public float[] Features { get; set; } = new float[Inputs];
+
+        public bool Label { get; set; }
+    }
+
+    /// <summary>The same network trained by the shared loop alone.</summary>
+    private sealed class Unmoved(AdversariallyRobustNetwork.Options options) : INetworkMethod
+    {
+        public string Name => nameof(Unmoved);
+
+        NetworkOptions INetworkMethod.Options => options;
+
+        public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)
+        {
+            var network = (RobustNetwork)run.Create(new RobustNetworkDefinition
+            {
+                Inputs = data.FeatureCount, Outputs = head.Outputs, HiddenSizes = options.HiddenSizes, Image = null, StandardizeInputs = true,
+            });
+            network.Standardize(data.Statistics);
+            run.Minimize(network, data, head, options.ToSettings(data.RowCount));
+            return network;
+        }
+    }
+}
