@@ -4,8 +4,10 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Convex;
 using MlNetMlp.Data;
+using MlNetMlp.Explain;
 using MlNetMlp.Runtime;
 using MlNetMlp.Tabular;
+using MlNetMlp.Training;
 
 namespace MlNetMlp.Bench;
 
@@ -202,7 +204,10 @@ internal static class Convex
         foreach (var (method, trainer) in new (string, IEstimator<ITransformer>)[]
         {
             ("plain convex", trainers.ConvexRelu(common with { Loss = ConvexReluLoss.Hinge })),
-            ("trained on PGD", trainers.CreateAttackedTrainer(new() { LabelColumnName = nameof(Row.Flag), Epsilon = epsilon, Unit = unit, Seed = 1 })),
+            ("trained on PGD", trainers.AdversariallyRobustNetwork(new AdversariallyRobustNetwork.Options
+            {
+                LabelColumnName = nameof(Row.Flag), Norm = PerturbationNorm.LInf, Epsilon = epsilon, Unit = unit, HiddenSizes = [64], AttackSteps = 10, BatchSize = 32, Epochs = 60, Seed = 1,
+            })),
             ("convex-robust", trainers.RobustConvexRelu(new RobustConvexRelu.Options
             {
                 LabelColumnName = nameof(Row.Flag), SampledPatterns = 16, ValidationFraction = 0, Epsilon = epsilon, Unit = unit, Seed = 1,
