@@ -206,7 +206,7 @@ internal static class Convex
             ("plain convex", trainers.ConvexRelu(common with { Loss = ConvexReluLoss.Hinge })),
             ("trained on PGD", trainers.AdversariallyRobustNetwork(new AdversariallyRobustNetwork.Options
             {
-                LabelColumnName = nameof(Row.Flag), Norm = PerturbationNorm.LInf, Epsilon = epsilon, Unit = unit, HiddenSizes = [64], AttackSteps = 10, BatchSize = 32, Epochs = 60, Seed = 1,
+                LabelColumnName = nameof(Row.Flag), Norm = PerturbationNorm.LInf, Epsilon = epsilon, Unit = unit, HiddenUnits = 64, HiddenLayers = 1, AttackSteps = 10, BatchSize = 32, Epochs = 60, Seed = 1,
             })),
             ("convex-robust", trainers.RobustConvexRelu(new RobustConvexRelu.Options
             {

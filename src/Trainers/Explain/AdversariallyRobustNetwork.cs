@@ -160,21 +160,25 @@ namespace MlNetMlp.Explain
                 ValidationFraction = 0;
             }
 
-            /// <summary>Units of the hidden layers, each in [1, 65536], at most 64 layers; 256 and 256 by default.</summary>
-            [Required]
-            public IReadOnlyList<int> HiddenSizes { get; init; } = [256, 256];
+            /// <summary>Units of a hidden layer, in [1, 65536]; 256 by default.</summary>
+            [Range(1, 1 << 16)]
+            public int HiddenUnits { get; init; } = 256;
+
+            /// <summary>Number of hidden layers, in [0, 64], behind the convolutions where there are any; 2 by default.</summary>
+            [Range(0, 64)]
+            public int HiddenLayers { get; init; } = 2;
 
             /// <summary>The size of the images that the features are; null (the default) where they are none.</summary>
             public ImageShape? ImageShape { get; init; }
 
-            /// <summary>What the size of a perturbation is measured by; its length by default.</summary>
+            /// <summary>What the size of a perturbation is measured by; <see cref="PerturbationNorm.L2"/>, its length, by default.</summary>
             public PerturbationNorm Norm { get; init; } = PerturbationNorm.L2;
 
             /// <summary>ε, greatest size of a perturbation, at least 0, in units of <see cref="Unit"/>; 0.5 by default. 0 is ordinary training.</summary>
             [Range(0, double.MaxValue)]
             public double Epsilon { get; init; } = 0.5;
 
-            /// <summary>u, what perturbations of each feature are multiples of; 1 by default: the unit of the feature itself.</summary>
+            /// <summary>u, what perturbations of each feature are multiples of; <see cref="PerturbationUnit.One"/> by default: the unit of the feature itself.</summary>
             [Required]
             public PerturbationUnit Unit { get; init; } = PerturbationUnit.One;
 
@@ -189,17 +193,19 @@ namespace MlNetMlp.Explain
             /// <summary>Whether attacks start at a random point of the ball, and not at the row; false by default.</summary>
             public bool RandomStart { get; init; }
 
-            /// <summary>What no attack lowers a feature below; null (the default) for no bound.</summary>
+            /// <summary>What no attack lowers a feature below, any finite number; null (the default) for no bound.</summary>
+            [Range(double.MinValue, double.MaxValue)]
             public double? InputMin { get; init; }
 
-            /// <summary>What no attack raises a feature above; null (the default) for no bound.</summary>
+            /// <summary>What no attack raises a feature above, any finite number; null (the default) for no bound.</summary>
+            [Range(double.MinValue, double.MaxValue)]
             public double? InputMax { get; init; }
 
             /// <summary>Epochs over which ε rises evenly from 0, in [0, 1,000,000]; null (the default) for half of all.</summary>
             [Range(0, 1_000_000)]
             public int? EpsilonWarmupEpochs { get; init; }
 
-            /// <summary>Whether each feature is standardised by mean and deviation of the training rows; true by default, false for images.</summary>
+            /// <summary>Whether each feature is standardised by mean and deviation of the training rows; null (the default) for where features are no images.</summary>
             public bool? StandardizeInputs { get; init; }
 
             /// <inheritdoc/>
@@ -207,8 +213,6 @@ namespace MlNetMlp.Explain
             {
                 foreach (var fault in base.Validate(validationContext))
                     yield return fault;
-                if (HiddenSizes.Count > 64 || HiddenSizes.Any(size => size is < 1 or > 1 << 16))
-                    yield return new($"option 'HiddenSizes' must be at most 64 numbers in [1, 65536], but was [{string.Join(", ", HiddenSizes)}]");
                 if (InputMin > InputMax)
                     yield return new($"option 'InputMin' must be at most 'InputMax', but was {InputMin}, and 'InputMax' {InputMax}");
                 if (Optimizer == OptimizerKind.Lbfgs && Epsilon > 0)
@@ -232,7 +236,7 @@ namespace MlNetMlp.Explain
 
             var network = (RobustNetwork)run.Create(new RobustNetworkDefinition
             {
-                Inputs = data.FeatureCount, Outputs = head.Outputs, HiddenSizes = [.. options.HiddenSizes], Image = options.ImageShape,
+                Inputs = data.FeatureCount, Outputs = head.Outputs, HiddenUnits = options.HiddenUnits, HiddenLayers = options.HiddenLayers, Image = options.ImageShape,
                 StandardizeInputs = options.StandardizeInputs ?? options.ImageShape is null,
             });
             if (!run.IsContinued)

@@ -23,9 +23,13 @@ public sealed record ImageShape(
 /// <summary>Shapes of an <see cref="AdversariallyRobustNetwork"/>'s network, which are its file format.</summary>
 public sealed record RobustNetworkDefinition : NetworkDefinition, IValidatableObject
 {
-    /// <summary>Units of the hidden layers, each in [1, 65536], at most 64 layers; behind the convolutions where there are any.</summary>
-    [Required]
-    public required IReadOnlyList<int> HiddenSizes { get; init; }
+    /// <summary>Units of a hidden layer.</summary>
+    [Range(1, 1 << 16)]
+    public required int HiddenUnits { get; init; }
+
+    /// <summary>Number of hidden layers, behind the convolutions where there are any.</summary>
+    [Range(0, 64)]
+    public required int HiddenLayers { get; init; }
 
     /// <summary>The size of images, which convolutions look at; null for none.</summary>
     public required ImageShape? Image { get; init; }
@@ -51,7 +55,7 @@ public sealed record RobustNetworkDefinition : NetworkDefinition, IValidatableOb
                 width = RobustNetwork.ConvolvedSize(Image);
             }
 
-            foreach (var size in HiddenSizes.Append(Outputs))
+            foreach (var size in Sizes)
             {
                 count += (width + 1) * size;
                 width = size;
@@ -60,6 +64,9 @@ public sealed record RobustNetworkDefinition : NetworkDefinition, IValidatableOb
             return count;
         }
     }
+
+    /// <summary>Outputs of the layers.</summary>
+    internal IEnumerable<int> Sizes => Enumerable.Repeat(HiddenUnits, HiddenLayers).Append(Outputs);
 
     /// <inheritdoc/>
     public override Network Build(Device device) => new RobustNetwork(this, device);
@@ -73,12 +80,12 @@ public sealed record RobustNetworkDefinition : NetworkDefinition, IValidatableOb
         var x = builder.Input;
         if (StandardizeInputs)
             x = builder.Affine(x, weights.Take("mean", Inputs).Span, weights.Take("scale", Inputs).Span);
-        for (var l = 0; l <= HiddenSizes.Count; l++)
+        for (var l = 0; l <= HiddenLayers; l++)
         {
-            var size = l < HiddenSizes.Count ? HiddenSizes[l] : Outputs;
+            var size = l < HiddenLayers ? HiddenUnits : Outputs;
             x = builder.Dense(
                 x, weights.Take($"layers.{l}.weight", size, x.Width).Span, weights.Take($"layers.{l}.bias", size).Span, size,
-                l < HiddenSizes.Count ? Activation.Relu : Activation.Identity);
+                l < HiddenLayers ? Activation.Relu : Activation.Identity);
         }
 
         weights.Finish();
@@ -88,23 +95,9 @@ public sealed record RobustNetworkDefinition : NetworkDefinition, IValidatableOb
     /// <inheritdoc/>
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
-        if (HiddenSizes.Count > 64 || HiddenSizes.Any(size => size is < 1 or > 1 << 16))
-            yield return new ValidationResult($"'HiddenSizes' must be at most 64 numbers from 1 to 65536, but was [{string.Join(", ", HiddenSizes)}]");
         if (Image is not null && Image.Size != Inputs)
             yield return new ValidationResult($"'Image' must be of {Inputs} values, one for each input, but {Image} has {Image.Size}");
     }
-
-    /// <inheritdoc/>
-    public bool Equals(RobustNetworkDefinition? other) =>
-        other is not null && Inputs == other.Inputs && Outputs == other.Outputs && StandardizeInputs == other.StandardizeInputs && Image == other.Image
-        && HiddenSizes.SequenceEqual(other.HiddenSizes);
-
-    /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Inputs, Outputs, Image, HiddenSizes.Count);
-
-    /// <inheritdoc/>
-    public override string ToString() =>
-        $"{nameof(RobustNetwork)} {Inputs}-{string.Join('-', HiddenSizes.Append(Outputs))}{(Image is null ? "" : $" behind convolutions of {Image.Height} x {Image.Width} x {Image.Channels}")}";
 }
 
 /// <summary>The network of an <see cref="AdversariallyRobustNetwork"/>: layers of ReLU units, for images behind three convolutions of 3 x 3 that take every other place.</summary>
@@ -138,7 +131,7 @@ internal sealed class RobustNetwork : Network
             width = ConvolvedSize(image);
         }
 
-        foreach (var size in definition.HiddenSizes.Append(definition.Outputs))
+        foreach (var size in definition.Sizes)
         {
             layers.Add(new((int)width, size, device));
             width = size;

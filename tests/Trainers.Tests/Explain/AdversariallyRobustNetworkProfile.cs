@@ -10,5 +10,5 @@ public sealed class AdversariallyRobustNetworkProfile() : HouseProfile(nameof(Ad
     public override Traits Traits { get; } = new() { Weights = WeightSemantics.Statistical, IsClassOrderExact = false };
 
     public override object SmallOptions(EstimatorTask task, object defaults) =>
-        (AdversariallyRobustNetwork.Options)defaults with { HiddenSizes = [24], Epochs = 40, BatchSize = 16, LearningRate = 1e-2, Epsilon = 0.05, AttackSteps = 2 };
+        (AdversariallyRobustNetwork.Options)defaults with { HiddenUnits = 24, HiddenLayers = 1, Epochs = 40, BatchSize = 16, LearningRate = 1e-2, Epsilon = 0.05, AttackSteps = 2 };
 }

@@ -90,7 +90,7 @@ public sealed class AdversariallyRobustNetworkTests
         var (train, test) = (Signal(ml, 10_000, 1), Signal(ml, 1000, 2));
         var options = Options with
         {
-            HiddenSizes = [500], Norm = PerturbationNorm.LInf, Epsilon = 0.3, Epochs = 40, BatchSize = 250, LearningRate = 3e-3, StandardizeInputs = false, Seed = 1,
+            HiddenUnits = 500, HiddenLayers = 1, Norm = PerturbationNorm.LInf, Epsilon = 0.3, Epochs = 40, BatchSize = 250, LearningRate = 3e-3, StandardizeInputs = false, Seed = 1,
         };
         var robust = ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options).Fit(train);
         Assert.Equal(1, ml.BinaryClassification.Evaluate(robust.Transform(test)).Accuracy);
@@ -110,7 +110,7 @@ public sealed class AdversariallyRobustNetworkTests
     {
         var ml = new MLContext(1);
         var data = Signal(ml, 200, 1);
-        var options = Options with { ImageShape = new(2, 5), HiddenSizes = [8], Epochs = 2, Epsilon = 0.1 };
+        var options = Options with { ImageShape = new(2, 5), HiddenUnits = 8, HiddenLayers = 1, Epochs = 2, Epsilon = 0.1 };
         var model = ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options).Fit(data);
         using var stream = new MemoryStream();
         ml.Model.Save(model, data.Schema, stream);
@@ -125,7 +125,7 @@ public sealed class AdversariallyRobustNetworkTests
     public void Options_out_of_their_range_are_named()
     {
         var trainers = new MLContext(1).Regression.Trainers;
-        Refused(new() { HiddenSizes = [0] }, "'HiddenSizes'");
+        Refused(new() { HiddenUnits = 0 }, "'HiddenUnits'");
         Refused(new() { ImageShape = new(0, 3) }, "'ImageShape.Height'");
         Refused(new() { InputMin = 1, InputMax = 0 }, "'InputMin'");
         Refused(new() { Epsilon = -1 }, "'Epsilon'");
@@ -135,12 +135,12 @@ public sealed class AdversariallyRobustNetworkTests
             Assert.Contains(what, Assert.Throws<ArgumentOutOfRangeException>(() => trainers.AdversariallyRobustNetwork(options)).Message, StringComparison.Ordinal);
     }
 
-    private static AdversariallyRobustNetwork.Options Options => new() { HiddenSizes = [16], BatchSize = 50, Seed = 1 };
+    private static AdversariallyRobustNetwork.Options Options => new() { HiddenUnits = 16, HiddenLayers = 1, BatchSize = 50, Seed = 1 };
 
     private static RobustNetwork Network(int hidden)
     {
         using var random = new Generator(3, CPU);
-        var network = new RobustNetwork(new() { Inputs = Inputs, Outputs = 3, HiddenSizes = [hidden], Image = null, StandardizeInputs = false }, CPU);
+        var network = new RobustNetwork(new() { Inputs = Inputs, Outputs = 3, HiddenUnits = hidden, HiddenLayers = 1, Image = null, StandardizeInputs = false }, CPU);
         using var noGradient = no_grad();
         network.Initialize(random);
         return network;
@@ -194,7 +194,7 @@ public sealed class AdversariallyRobustNetworkTests
         {
             var network = (RobustNetwork)run.Create(new RobustNetworkDefinition
             {
-                Inputs = data.FeatureCount, Outputs = head.Outputs, HiddenSizes = options.HiddenSizes, Image = null, StandardizeInputs = true,
+                Inputs = data.FeatureCount, Outputs = head.Outputs, HiddenUnits = options.HiddenUnits, HiddenLayers = options.HiddenLayers, Image = null, StandardizeInputs = true,
             });
             network.Standardize(data.Statistics);
             run.Minimize(network, data, head, options.ToSettings(data.RowCount));

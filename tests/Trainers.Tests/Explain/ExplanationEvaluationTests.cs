@@ -140,7 +140,7 @@ public sealed class ExplanationEvaluationTests
 
     private static AdversariallyRobustNetwork.Options Options => new()
     {
-        HiddenSizes = [64], BatchSize = 50, LearningRate = 5e-3, Epochs = 15, Epsilon = 0, Norm = PerturbationNorm.LInf, StandardizeInputs = false, Seed = 1,
+        HiddenUnits = 64, HiddenLayers = 1, BatchSize = 50, LearningRate = 5e-3, Epochs = 15, Epsilon = 0, Norm = PerturbationNorm.LInf, StandardizeInputs = false, Seed = 1,
     };
 
     private static IEstimator<ITransformer> Trainer(int seed) => Ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(Options with { Seed = seed });
