@@ -79,6 +79,19 @@ internal sealed record ExplainedModel(ISingleFeaturePredictionTransformer<object
         ? network.Outputs > 1
         : Predictor.Model is IPredictor { PredictionKind: PredictionKind.MulticlassClassification });
 
+    /// <summary>The annotation of the classes' names in the predictor's own column of predictions; null where they have none.</summary>
+    public SchemaShape.Column? ClassNames()
+    {
+        if (Width is not { } width)
+            return null;
+        var builder = new DataViewSchema.Builder();
+        builder.AddColumn(FeatureColumnName, new VectorDataViewType(NumberDataViewType.Single, width));
+        var annotations = Predictor.GetOutputSchema(builder.ToSchema()).GetColumnOrNull("PredictedLabel")?.Annotations.Schema;
+        return annotations?.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues) is { Type: VectorDataViewType names }
+            ? new SchemaShape.Column(AnnotationUtils.Kinds.KeyValues, SchemaShape.Column.VectorKind.Vector, names.ItemType, false)
+            : null;
+    }
+
     /// <summary>The data with the feature column: as they are, or after what is applied before the predictor.</summary>
     public IDataView Prepare(IDataView data) =>
         NeedsBefore(data.Schema) ? Before.Aggregate(data, (view, part) => part.Transform(view)) : data;
@@ -89,5 +102,5 @@ internal sealed record ExplainedModel(ISingleFeaturePredictionTransformer<object
 
     /// <summary>Makes what explains.</summary>
     public Explainer CreateExplainer(IHostEnvironment env, ExplanationState state) =>
-        Network is { } network ? new NetworkExplainer(state, network) : BlackBoxExplainer.Create(env, Predictor, state);
+        Network is { } network ? new NetworkExplainer(state, network) : PredictorScores.CreateExplainer(env, Predictor, state);
 }

@@ -43,7 +43,7 @@ public sealed class ExplanationEstimator : IEstimator<ExplanationTransformer>
             new(_options.OutputColumnName, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false, new SchemaShape([names])),
         };
         if (_explained.TellsClass(_options))
-            added.Add(new(ExplanationTransformer.ClassColumnName, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true));
+            added.Add(new(ExplanationTransformer.ClassColumnName, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, ClassNames()));
         if (_options.AddConvergenceDelta)
             added.Add(new(ExplanationTransformer.DeltaColumnName, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false));
         return new SchemaShape(inputSchema.Where(column => added.All(other => other.Name != column.Name)).Concat(added));
@@ -73,4 +73,7 @@ public sealed class ExplanationEstimator : IEstimator<ExplanationTransformer>
         channel.Info($"{_options.Method} explains {_explained.Name}, {LibTorch.Load()}.");
         return transformer;
     }
+
+    // The transformer passes on what the predictor knows of its classes; whether they have names only it can say.
+    private SchemaShape ClassNames() => _explained.ClassNames() is { } names ? new SchemaShape([names]) : new SchemaShape([]);
 }

@@ -49,6 +49,10 @@ public sealed class ExplainPredictionTests
         explained.Schema["ExplainedClass"].GetKeyValues(ref classes);
         Assert.True(classes.Length > 1);
 
+        // A chain may go on with them.
+        var named = Ml.Transforms.ExplainPrediction(Fitted.Model(TaskKind.Multiclass)).Append(Ml.Transforms.Conversion.MapKeyToValue("Read", "ExplainedClass")).Fit(Fitted.Data).Transform(Fitted.Data);
+        Assert.Subset(classes.DenseValues().Select(name => name.ToString()).ToHashSet(), named.GetColumn<string>("Read").ToHashSet());
+
         var predicted = Fitted.Model(TaskKind.Multiclass).Transform(Fitted.Data).GetColumn<uint>("PredictedLabel");
         Assert.Equal(predicted, explained.GetColumn<uint>("ExplainedClass"));
     }
