@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using MlNetMlp.Explanations;
 using ScottPlot;
 
 namespace MlNetMlp.Pictures;
@@ -123,6 +124,27 @@ public static class ExplanationPicture
         plot.YLabel(yLabel);
         plot.ShowLegend();
         return Draw(plot, title, width, height);
+    }
+
+    /// <summary>What networks are worth that were trained on the features ranked first, and on those ranked last, over the share of the features that is kept.</summary>
+    /// <param name="report">The report of a retraining test.</param>
+    /// <param name="title">What stands above; null for nothing.</param>
+    /// <param name="width">Width in pixels, at least 1.</param>
+    /// <param name="height">Height in pixels, at least 1.</param>
+    /// <returns>A PNG file.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A number is too small.</exception>
+    public static byte[] DiffRoar(DiffRoarReport report, string? title = null, int width = 800, int height = 500)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        DiffRoarPoint[] points = [.. report.Points.OrderBy(point => point.Level)];
+        return Curves(
+            [.. points.Select(point => point.Level)],
+            [
+                ("ranked first", [.. points.Select(point => point.TopAccuracies.Average())]),
+                ("ranked last", [.. points.Select(point => point.BottomAccuracies.Average())]),
+                ("difference", [.. points.Select(point => point.Mean)]),
+            ],
+            "Share of the features kept", "Accuracy", title, width, height);
     }
 
     private static byte[] Draw(Plot plot, string? title, int width, int height)

@@ -35,6 +35,9 @@ public sealed class PictureTests
         Assert.Equal((200, 150), Size(ExplanationPicture.HeatMap([1, 2, -3, 0, 0, 1], 2, 3, "<map>", 200, 150)));
         Assert.Equal((200, 150), Size(ExplanationPicture.HeatMap([0, 0], 1, 2, null, 200, 150)));
         Assert.NotEqual(ExplanationPicture.HeatMap([1, 0], 1, 2), ExplanationPicture.HeatMap([0, 1], 1, 2));
+        var report = new Explanations.DiffRoarReport([new(1, [0.9], [0.9]), new(0.1, [0.8, 0.7], [0.6, 0.6])]);
+        Assert.Equal((300, 200), Size(ExplanationPicture.DiffRoar(report, "retrained", 300, 200)));
+        Assert.NotEqual(ExplanationPicture.DiffRoar(report), ExplanationPicture.DiffRoar(new([report.Points[0], new(0.1, [0.8, 0.7], [0.5, 0.6])])));
         Assert.Equal((300, 200), Size(ExplanationPicture.Curves([0.1, 0.5], [("top", [1, 2]), ("bottom", [0, 1])], "kept", "accuracy", "DiffROAR", 300, 200)));
     }
 

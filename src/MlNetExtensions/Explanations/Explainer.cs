@@ -90,6 +90,15 @@ internal abstract class Explainer : IBlockModel, IDisposable
     /// <summary>The gradients of <see cref="Value"/> [n, D].</summary>
     protected abstract Tensor Gradient(Tensor x, Tensor? classes, Tensor? labels);
 
+    /// <summary>The affine beginning of the model [n, ·]: see <see cref="DifferentiableModel.AffinePart"/>.</summary>
+    protected abstract Tensor AffinePart(Tensor x);
+
+    /// <summary>The gradients of <see cref="Value"/> by what <see cref="AffinePart"/> gave [n, ·].</summary>
+    protected abstract Tensor ContinuedGradient(Tensor begun, Tensor? classes, Tensor? labels);
+
+    /// <summary>What gradients by <see cref="AffinePart"/> are by the features [n, D].</summary>
+    protected abstract Tensor PullBack(Tensor slopes);
+
     /// <summary>The most probable class of each row, Int64 [n]; null for models of one number.</summary>
     protected abstract Tensor? Predicted(Tensor outputs);
 
@@ -190,24 +199,26 @@ internal abstract class Explainer : IBlockModel, IDisposable
         }
     }
 
-    // Σ_k w_k ∂f(x′ + t_k(x − x′))/∂x, a few steps at a time; the class stays that of x all the way.
+    // Σ_k w_k ∂f(x′ + t_k(x − x′))/∂x, a few steps at a time; the class stays that of x all the way. Where a model begins with an affine map, its values on the way lie on a
+    // line, too, and gradients by them can be added up before they go back through it.
     private Tensor Integrate(Tensor x, Tensor? classes, Tensor? labels)
     {
-        var (baseline, sum) = (tensor(_baseline), zeros_like(x));
-        var way = x.sub(baseline);
-        var group = GroupOf(x, Options.Steps);
+        var baseline = tensor(_baseline).unsqueeze(0);
+        var (start, end) = (AffinePart(baseline), AffinePart(x));
+        var (way, sum, width) = (end.sub(start), zeros_like(end), end.shape[1]);
+        var group = GroupOf(end, Options.Steps);
         for (var first = 0; first < Options.Steps; first += group)
         {
             using var scope = NewDisposeScope();
             var count = Math.Min(group, Options.Steps - first);
-            var points = way.unsqueeze(0).mul(Column(_path.Nodes)).Plus(baseline).view(-1, Inputs);
-            var gradients = Gradient(points, classes?.repeat(count), labels?.repeat(count)).view(count, -1, Inputs);
+            var points = way.unsqueeze(0).mul(Column(_path.Nodes)).Plus(start).view(-1, width);
+            var gradients = ContinuedGradient(points, classes?.repeat(count), labels?.repeat(count)).view(count, -1, width);
             sum.AddScaled(gradients.mul(Column(_path.Weights)).sum(0L));
 
             Tensor Column(double[] values) => tensor([.. values.AsSpan(first, count).ToArray().Select(value => (float)value)], [count, 1, 1]);
         }
 
-        return sum.mul(way);
+        return PullBack(sum).mul(x.sub(baseline));
     }
 
     // The mean over points around x of the gradient, or of what two scores tell about it.

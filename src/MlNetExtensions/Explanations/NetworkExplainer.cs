@@ -37,6 +37,12 @@ internal sealed class NetworkExplainer : Explainer
         return gradients;
     }
 
+    protected override Tensor AffinePart(Tensor x) => _model.AffinePart(x);
+
+    protected override Tensor ContinuedGradient(Tensor begun, Tensor? classes, Tensor? labels) => _model.ContinuedGradient(begun, outputs => Value(outputs, classes, labels));
+
+    protected override Tensor PullBack(Tensor slopes) => _model.PullBack(slopes);
+
     // Of two classes what speaks for true is told, whatever is predicted.
     protected override Tensor? Predicted(Tensor outputs) => _head switch
     {

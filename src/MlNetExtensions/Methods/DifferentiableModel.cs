@@ -42,14 +42,55 @@ public sealed class DifferentiableModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(features);
         ArgumentNullException.ThrowIfNull(value);
+        return Slopes(features, x => value(_network.call(x)));
+    }
+
+    /// <summary>The affine beginning of the network: see <see cref="Network.AffinePart"/>.</summary>
+    /// <param name="features">Single [rows, features].</param>
+    /// <returns>Values [rows, ·].</returns>
+    public Tensor AffinePart(Tensor features)
+    {
+        ArgumentNullException.ThrowIfNull(features);
+        return _network.AffinePart(features);
+    }
+
+    /// <summary>The gradient of a value of each row with respect to what <see cref="AffinePart"/> gave for it.</summary>
+    /// <param name="begun">Values [rows, ·].</param>
+    /// <param name="value">Makes one value for each row [rows] of the raw outputs [rows, outputs]. It must not mix rows.</param>
+    /// <returns>Gradients [rows, ·].</returns>
+    public Tensor ContinuedGradient(Tensor begun, Func<Tensor, Tensor> value)
+    {
+        ArgumentNullException.ThrowIfNull(begun);
+        ArgumentNullException.ThrowIfNull(value);
+        var (values, gradients) = Slopes(begun, z => value(_network.FromAffinePart(z)));
+        values.Dispose();
+        return gradients;
+    }
+
+    /// <summary>What gradients with respect to <see cref="AffinePart"/> are with respect to the features.</summary>
+    /// <param name="slopes">Gradients [rows, ·].</param>
+    /// <returns>Gradients [rows, features].</returns>
+    public Tensor PullBack(Tensor slopes)
+    {
+        ArgumentNullException.ThrowIfNull(slopes);
+
+        // An affine map has the same slopes everywhere.
+        using var anywhere = zeros(slopes.shape[0], Trained.Inputs);
+        var (values, gradients) = Slopes(anywhere, x => _network.AffinePart(x).mul(slopes));
+        values.Dispose();
+        return gradients;
+    }
+
+    private static (Tensor Values, Tensor Gradients) Slopes(Tensor at, Func<Tensor, Tensor> compute)
+    {
         using var scope = NewDisposeScope();
-        var x = features.detach().clone().requires_grad_();
+        var x = at.detach().clone().requires_grad_();
         using var withGradient = enable_grad();
-        var values = value(Forward(x));
+        var values = compute(x);
         using var total = values.sum();
 
         // A network that puts out a constant has no graph.
-        var gradient = total.requires_grad ? autograd.grad([total], [x])[0] : zeros_like(features);
+        var gradient = total.requires_grad ? autograd.grad([total], [x])[0] : zeros_like(at);
         return (values.detach().MoveToOuterDisposeScope(), gradient.detach().MoveToOuterDisposeScope());
     }
 

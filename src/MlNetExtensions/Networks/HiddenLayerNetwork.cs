@@ -34,17 +34,34 @@ internal sealed class HiddenLayerNetwork : Network
     /// <inheritdoc/>
     public override Tensor forward(Tensor x)
     {
+        if (_definition.ActiveUnits == 0)
+            return output.biases[_definition.ActiveSteps].expand(x.shape[0], _definition.Outputs);
+        return Finish(Sums(x));
+    }
+
+    /// <inheritdoc/>
+    public override Tensor AffinePart(Tensor x) => IsAffineFirst ? Sums(x) : x;
+
+    /// <inheritdoc/>
+    public override Tensor FromAffinePart(Tensor begun) => IsAffineFirst ? Finish(begun) : call(begun);
+
+    private bool IsAffineFirst => knots is null && _definition.ActiveUnits > 0;
+
+    private Tensor Sums(Tensor x)
+    {
         var units = _definition.ActiveUnits;
-        var bias = output.biases[_definition.ActiveSteps];                       // b₂ of the prefix: [K]
-        if (units == 0)
-            return bias.expand(x.shape[0], _definition.Outputs);
         var mapped = knots is null ? null : InputKnots.Map(x, knots.positions, knots.values);
         if (mean is not null && scale is not null)
             x = x.sub(mean).mul(scale);
         if (mapped is not null)
             x = cat([x, mapped], 1);                                                     // [x, q(x)]
-        var z = nn.functional.linear(x, hidden.weight.narrow(0, 0, units), hidden.bias.narrow(0, 0, units));
-        return nn.functional.linear(Apply(_definition.Activation, z), output.weight.narrow(1, 0, units), bias);
+        return nn.functional.linear(x, hidden.weight.narrow(0, 0, units), hidden.bias.narrow(0, 0, units));
+    }
+
+    private Tensor Finish(Tensor z)
+    {
+        var bias = output.biases[_definition.ActiveSteps];                       // b₂ of the prefix: [K]
+        return nn.functional.linear(Apply(_definition.Activation, z), output.weight.narrow(1, 0, _definition.ActiveUnits), bias);
     }
 
     /// <inheritdoc/>

@@ -26,6 +26,19 @@ public abstract class Network : nn.Module<Tensor, Tensor>
     /// <param name="random">The stream of random numbers, on the device of the weights.</param>
     public abstract void Initialize(Generator random);
 
+    /// <summary>
+    /// An affine map of the features that <see cref="FromAffinePart"/> computes the rest of, such as the first layer before its nonlinearity: on the way from one row to another it
+    /// is known from both ends. The default is the features themselves.
+    /// </summary>
+    /// <param name="x">Features [rows, inputs].</param>
+    /// <returns>Values [rows, ·].</returns>
+    public virtual Tensor AffinePart(Tensor x) => x;
+
+    /// <summary>What the network puts out where <see cref="AffinePart"/> gave these values.</summary>
+    /// <param name="begun">Values [rows, ·].</param>
+    /// <returns>Raw outputs [rows, outputs].</returns>
+    public virtual Tensor FromAffinePart(Tensor begun) => call(begun);
+
     /// <summary>Copies all parameters and buffers out of the network.</summary>
     /// <returns>The weights, by their names in the state dictionary and in its order.</returns>
     public WeightSet ReadWeights()

@@ -152,19 +152,27 @@ internal sealed class RobustNetwork : Network
     /// <inheritdoc/>
     public override Tensor forward(Tensor x)
     {
-        if (mean is not null && scale is not null)
-            x = x.sub(mean).mul(scale);
-        if (_definition.Image is { } image)
-        {
-            x = x.view(-1, image.Channels, image.Height, image.Width);
-            foreach (var convolution in convolutions)
-                x = convolution.call(x).relu();
-            x = x.flatten(1);
-        }
+        if (_definition.Image is not { } image)
+            return Rest(layers[0].call(Standardize(x)));
+        x = Standardize(x).view(-1, image.Channels, image.Height, image.Width);
+        foreach (var convolution in convolutions)
+            x = convolution.call(x).relu();
+        return Rest(layers[0].call(x.flatten(1)));
+    }
 
-        for (var l = 0; l < layers.Count; l++)
-            x = l < layers.Count - 1 ? layers[l].call(x).relu() : layers[l].call(x);
-        return x;
+    /// <inheritdoc/>
+    public override Tensor AffinePart(Tensor x) => _definition.Image is null ? layers[0].call(Standardize(x)) : x;
+
+    /// <inheritdoc/>
+    public override Tensor FromAffinePart(Tensor begun) => _definition.Image is null ? Rest(begun) : call(begun);
+
+    private Tensor Standardize(Tensor x) => mean is null || scale is null ? x : x.sub(mean).mul(scale);
+
+    private Tensor Rest(Tensor z)
+    {
+        foreach (var layer in layers.Skip(1))
+            z = layer.call(z.relu());
+        return z;
     }
 
     /// <inheritdoc/>

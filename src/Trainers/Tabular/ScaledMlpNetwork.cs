@@ -220,7 +220,17 @@ internal sealed class ScaledMlpNetwork : Network
     /// <inheritdoc/>
     public override Tensor forward(Tensor x)
     {
-        var z = input.call(Standardize(x));                                 // z₀ = A_in·x + b_in: [rows, W]
+        return Rest(input.call(Standardize(x)));                            // z₀ = A_in·x + b_in: [rows, W]
+    }
+
+    /// <inheritdoc/>
+    public override Tensor AffinePart(Tensor x) => _definition.ClipInputs ? x : input.call(Standardize(x));
+
+    /// <inheritdoc/>
+    public override Tensor FromAffinePart(Tensor begun) => _definition.ClipInputs ? call(begun) : Rest(begun);
+
+    private Tensor Rest(Tensor z)
+    {
         for (var l = 0; l < _definition.Blocks; l++)
         {
             var n = norms.Count > 0 ? norms[l].call(z) : z;
