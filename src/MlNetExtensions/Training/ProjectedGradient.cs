@@ -27,8 +27,6 @@ public enum PerturbationNorm
 public sealed record ProjectedGradient(
     PerturbationNorm Norm, int Steps, double RelativeStep = 0.25, bool RandomStart = false, double? Least = null, double? Greatest = null)
 {
-    private const double Tiny = 1e-15;
-
     /// <summary>Moves the rows of a batch.</summary>
     /// <param name="network">The network, as it is to be attacked.</param>
     /// <param name="head">The task, whose loss is raised.</param>
@@ -87,7 +85,12 @@ public sealed record ProjectedGradient(
         var isFlat = slope.IsAbove(0).logical_or(slope.neg().IsAbove(0)).any(1, keepdim: true).logical_not();
         if (isFlat.any().cpu().item<bool>())
             slope = where(isFlat, Noise(features, random), slope);
-        return Norm == PerturbationNorm.LInf ? slope.sign() : slope.div(slope.Norms([1], keepDimensions: true).Plus(Tiny));
+        if (Norm == PerturbationNorm.LInf)
+            return slope.sign();
+
+        // The slopes of confident rows are so small that their squares are none.
+        var scaled = slope.div(slope.abs().amax([1], keepdim: true));
+        return scaled.div(scaled.Norms([1], keepDimensions: true));
     }
 
     private static Tensor Noise(Tensor like, Generator random) => rand(like.shape, device: like.device, generator: random).Times(2).Plus(-1);

@@ -112,7 +112,7 @@ namespace MlNetMlp.Explain
     /// | --- | --- |
     /// | Machine learning tasks | binary classification |
     /// | Is normalization required? | no, but the angle is one in the space of the features: bring features of many kinds to one scale first |
-    /// | Is caching required? | no: rows are read twice, and streamed where they do not fit the memory budget; for logistic regression they have to fit |
+    /// | Is caching required? | no: rows are read three times, and streamed where they do not fit the memory budget; for logistic regression they have to fit |
     /// | Required NuGet in addition to Microsoft.ML | MlNetMlp.Trainers |
     /// | Exportable to ONNX | no |
     ///

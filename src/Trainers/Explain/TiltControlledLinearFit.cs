@@ -16,7 +16,7 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
     private const int BlockRows = 4096;
     private const double LowestDecade = -6;
     private const double HighestDecade = 2;
-    private const double Precision = 1e-10;
+    private const double Precision = 1e-6;
 
     /// <summary>Fits.</summary>
     /// <returns>The network, and its mean logistic loss on the training rows.</returns>
@@ -43,9 +43,7 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
         foreach (var regularization in grid.Reverse())
             path.Insert(0, Solve(regularization));
         var errors = Errors(path, data.Blocks(BlockRows), classes.Count);
-        var chosen = Choose(path, Solve, classes);
-        if (options.Bias == TiltBias.MinError)
-            chosen.Bias = LeastErrorBias(chosen.Weights);
+        var chosen = Choose(path, Solve, regularization => solver.Solve(regularization * unit).Weights, classes);
         var (scale, loss) = Calibrate(chosen.Weights, chosen.Bias);
         var report = new TiltReport(
             classes.Angle(chosen.Weights), classes.Strength(chosen.Weights), chosen.Regularization, [.. chosen.Weights.Select(w => (float)w)], (float)chosen.Bias,
@@ -59,6 +57,8 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
         {
             run.CheckCancelled();
             var (weights, bias) = solver.Solve(regularization * unit);
+            if (options.Bias == TiltBias.MinError)
+                return (regularization, weights, LeastErrorBias(weights));
             var offset = options.Estimator == TiltEstimator.Logistic && options.Bias == TiltBias.LogPrior ? bias!.Value
                 : -TensorPrimitives.Dot<double>(weights, classes.Middle) + (options.Bias == TiltBias.LogPrior ? classes.LogPrior : 0);
             return (regularization, weights, offset);
@@ -66,7 +66,8 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
     }
 
     private (double Regularization, double[] Weights, double Bias) Choose(
-        List<(double Regularization, double[] Weights, double Bias)> path, Func<double, (double Regularization, double[] Weights, double Bias)> solve, ClassMoments classes)
+        List<(double Regularization, double[] Weights, double Bias)> path, Func<double, (double Regularization, double[] Weights, double Bias)> solve, Func<double, double[]> normal,
+        ClassMoments classes)
     {
         if (options.Regularization is { } given)
             return solve(given);
@@ -82,18 +83,19 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
         if (classes.Angle(path[0].Weights) <= options.MaxDeviationAngle)
             return path[0];
         var (low, high) = (Math.Log(path[0].Regularization), Math.Log(1e6));
-        while (high - low > Precision && classes.Angle(solve(Math.Exp(high)).Weights) is var angle && angle <= options.MaxDeviationAngle)
+        while (high - low > Precision)
         {
             var middle = (low + high) / 2;
-            if (classes.Angle(solve(Math.Exp(middle)).Weights) <= options.MaxDeviationAngle)
+            if (classes.Angle(normal(Math.Exp(middle))) <= options.MaxDeviationAngle)
                 high = middle;
             else
                 low = middle;
-            if (high - low < 1e-6)
-                break;
         }
 
-        return solve(Math.Exp(high));
+        var chosen = solve(Math.Exp(high));
+        if (classes.Angle(chosen.Weights) > options.MaxDeviationAngle)
+            run.Log(FormattableString.Invariant($"Warning: no regularisation brings the angle down to {options.MaxDeviationAngle}°; it is {classes.Angle(chosen.Weights):G4}°."));
+        return chosen;
     }
 
     private double[] Errors(List<(double Regularization, double[] Weights, double Bias)> path, IEnumerable<RowBlock> blocks, double count)

@@ -97,6 +97,7 @@ public sealed class AdversariallyRobustNetworkTests
         var (top, bottom) = Ranks(ml, robust, test);
         Assert.True(top >= 0.95, $"The greatest gradient is that of the signal in {top:P1} of the rows.");
         Assert.True(bottom <= 0.02, $"The least gradient is that of the signal in {bottom:P1} of the rows.");
+        Assert.True(MeanCosine(ml, robust, test) >= 0.9);
         var report = ml.BinaryClassification.EvaluateRobustness(test, robust, new() { Unit = PerturbationUnit.One, Radii = [0.25] });
         Assert.True(report.Points[0].AttackedAccuracy > 0.99);
 
@@ -160,6 +161,14 @@ public sealed class AdversariallyRobustNetworkTests
         }
 
         return (top / features.Length, bottom / features.Length);
+    }
+
+    // Of a row that is nothing but its signal the cosine is that entry of the gradient over the gradient's length.
+    private static double MeanCosine(MLContext ml, ITransformer model, IDataView rows)
+    {
+        var explained = ml.Transforms.ExplainPrediction(model, new() { Method = Explanations.ExplanationMethod.Gradient }).Fit(rows).Transform(rows);
+        return explained.GetColumn<float[]>("FeatureContributions").Zip(explained.GetColumn<float[]>("Features"), (gradient, features) =>
+            Math.Abs(gradient.Zip(features, (g, x) => g * x).Sum()) / Math.Sqrt(gradient.Sum(g => (double)g * g))).Average();
     }
 
     private static float[] Scores(ITransformer model, IDataView data) => [.. model.Transform(data).GetColumn<float>("Score")];
