@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using Microsoft.ML.Data;
 using MlNetMlp.Data;
 using MlNetMlp.Methods;
@@ -88,16 +87,16 @@ internal abstract class Explainer : IBlockModel, IDisposable
     protected abstract Tensor Value(Tensor outputs, Tensor? classes, Tensor? labels);
 
     /// <summary>The gradients of <see cref="Value"/> [n, D].</summary>
-    protected abstract Tensor Gradient(Tensor x, Tensor? classes, Tensor? labels);
+    protected virtual Tensor Gradient(Tensor x, Tensor? classes, Tensor? labels) => throw HasNoGradients();
 
     /// <summary>The affine beginning of the model [n, ·]: see <see cref="DifferentiableModel.AffinePart"/>.</summary>
-    protected abstract Tensor AffinePart(Tensor x);
+    protected virtual Tensor AffinePart(Tensor x) => throw HasNoGradients();
 
     /// <summary>The gradients of <see cref="Value"/> by what <see cref="AffinePart"/> gave [n, ·].</summary>
-    protected abstract Tensor ContinuedGradient(Tensor begun, Tensor? classes, Tensor? labels);
+    protected virtual Tensor ContinuedGradient(Tensor begun, Tensor? classes, Tensor? labels) => throw HasNoGradients();
 
     /// <summary>What gradients by <see cref="AffinePart"/> are by the features [n, D].</summary>
-    protected abstract Tensor PullBack(Tensor slopes);
+    protected virtual Tensor PullBack(Tensor slopes) => throw HasNoGradients();
 
     /// <summary>The most probable class of each row, Int64 [n]; null for models of one number.</summary>
     protected abstract Tensor? Predicted(Tensor outputs);
@@ -105,26 +104,14 @@ internal abstract class Explainer : IBlockModel, IDisposable
     /// <summary>Number of classes that labels tell apart; 0 for numbers.</summary>
     protected abstract int LabelClasses { get; }
 
-    private unsafe void ComputeParts(nint features, nint labels, nint ids, nint values, int count, bool hasLabels, int threads)
+    private unsafe void ComputeParts(nint features, nint labels, nint ids, nint values, int count, bool hasLabels, int threads) => TorchThreads.ForEach(threads, threads, part =>
     {
-        try
-        {
-            Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, part =>
-            {
-                using var one = TorchThreads.Limit(1, threads);
-                var (first, end) = ((int)((long)count * part / threads), (int)((long)count * (part + 1) / threads));
-                var rows = end - first;
-                ComputePart(
-                    new(
-                        new((float*)features + ((long)first * Inputs), rows * Inputs), hasLabels ? new((float*)labels + first, rows) : [], new((DataViewRowId*)ids + first, rows)),
-                    new((float*)values + ((long)first * Outputs), rows * Outputs));
-            });
-        }
-        catch (AggregateException failures)
-        {
-            ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
-        }
-    }
+        var (first, end) = ((int)((long)count * part / threads), (int)((long)count * (part + 1) / threads));
+        var rows = end - first;
+        ComputePart(
+            new(new((float*)features + ((long)first * Inputs), rows * Inputs), hasLabels ? new((float*)labels + first, rows) : [], new((DataViewRowId*)ids + first, rows)),
+            new((float*)values + ((long)first * Outputs), rows * Outputs));
+    });
 
     private void ComputePart(in ModelRows rows, Span<float> values)
     {
@@ -250,6 +237,8 @@ internal abstract class Explainer : IBlockModel, IDisposable
 
         return sum.Times(1.0 / Options.Samples);
     }
+
+    private static InvalidOperationException HasNoGradients() => new("A model that is known by its scores alone has no gradients.");
 
     private static int GroupOf(Tensor x, int most) => (int)Math.Clamp(GroupValues / Math.Max(1, x.numel()), 1, most);
 }

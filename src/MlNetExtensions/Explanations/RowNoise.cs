@@ -16,8 +16,14 @@ internal sealed class RowNoise
     {
         (_rows, _width) = (new DeterministicRandom[ids.Length], width);
         for (var row = 0; row < ids.Length; row++)
-            _rows[row] = new(RandomStreams.Hash(RandomStreams.Hash((ulong)seed, ids[row].Low), ids[row].High));
+            _rows[row] = new(Hash(seed, ids[row]));
     }
+
+    /// <summary>Random bits of a row.</summary>
+    /// <param name="seed">The seed.</param>
+    /// <param name="id">The row's id.</param>
+    /// <returns>The same for the same seed and row.</returns>
+    public static ulong Hash(int seed, DataViewRowId id) => RandomStreams.Hash(RandomStreams.Hash((ulong)seed, id.Low), id.High);
 
     /// <summary>Draws the next numbers of all rows.</summary>
     /// <param name="count">How many draws.</param>

@@ -43,14 +43,4 @@ internal sealed class ScoreExplainer : Explainer
         var sign = classes!.to(ScalarType.Float32).Times(2).Plus(-1);
         return Options.Output == ExplainedOutput.Probability ? outputs.flatten().Plus(-0.5).mul(sign).Plus(0.5) : outputs.flatten().mul(sign);
     }
-
-    protected override Tensor Gradient(Tensor x, Tensor? classes, Tensor? labels) => throw HasNoGradients();
-
-    protected override Tensor AffinePart(Tensor x) => throw HasNoGradients();
-
-    protected override Tensor ContinuedGradient(Tensor begun, Tensor? classes, Tensor? labels) => throw HasNoGradients();
-
-    protected override Tensor PullBack(Tensor slopes) => throw HasNoGradients();
-
-    private static InvalidOperationException HasNoGradients() => new("A model that is known by its scores alone has no gradients.");
 }

@@ -20,7 +20,6 @@ namespace MlNetMlp.Interop
     {
         internal const string LoaderSignature = "MlNetMlpBlockImage";
         private const string EntryName = "BlockImage.json";
-        private const int MostStateBytes = 1 << 28;
 
         private readonly IHost _host;
 
@@ -71,11 +70,10 @@ namespace MlNetMlp.Interop
         {
             ctx.CheckAtModel(GetVersionInfo());
             var (output, input) = (ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
-            BlockImageOptions? options = null;
+            var json = JsonEntry.Read(ctx, EntryName);
             try
             {
-                ctx.TryLoadBinaryStream(EntryName, reader => options = JsonSerializer.Deserialize<BlockImageOptions>(reader.ReadBytes(MostStateBytes), StrictJson.Settings));
-                return new(env, output, input, options ?? throw new ModelFormatException($"{EntryName}: it is missing."));
+                return new(env, output, input, JsonSerializer.Deserialize<BlockImageOptions>(json, StrictJson.Settings) ?? throw new ModelFormatException($"{EntryName}: it is missing."));
             }
             catch (Exception e) when (e is JsonException or ArgumentException)
             {
@@ -158,7 +156,7 @@ namespace MlNetMlp.Interop
                 return _transformer.Options.Placement == BlockPlacement.Top;
             DataViewRowId row = default;
             id(ref row);
-            return (RandomStreams.Hash(RandomStreams.Hash((ulong)_transformer.Options.Seed, row.Low), row.High) & 1) == 0;
+            return (RowNoise.Hash(_transformer.Options.Seed, row) & 1) == 0;
         }
     }
 
@@ -176,12 +174,8 @@ namespace MlNetMlp.Interop
             ArgumentNullException.ThrowIfNull(inputSchema);
             if (inputSchema.All(column => column.Name != _transformer.InputColumnName))
                 throw DataErrors.MissingColumn("image", _transformer.InputColumnName, inputSchema.Select(column => column.Name));
-            SchemaShape.Column[] added =
-            [
-                .. new[] { _transformer.OutputColumnName, _transformer.Options.MaskColumnName }.Select(
-                    name => new SchemaShape.Column(name, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false)),
-            ];
-            return new SchemaShape(inputSchema.Where(column => added.All(other => other.Name != column.Name)).Concat(added));
+            return inputSchema.With(
+                SchemaShapes.VectorOfSingle(_transformer.OutputColumnName, hasNames: false), SchemaShapes.VectorOfSingle(_transformer.Options.MaskColumnName, hasNames: false));
         }
 
         /// <inheritdoc/>

@@ -27,21 +27,8 @@ internal sealed record ExplainedModel(ISingleFeaturePredictionTransformer<object
     /// <summary>Finds it.</summary>
     /// <param name="model">The model.</param>
     /// <returns>The last predictor, or null where there is none.</returns>
-    public static ExplainedModel? Find(ITransformer model)
-    {
-        if (model is ISingleFeaturePredictionTransformer<object> alone)
-            return new(alone, []);
-        if (model is not IEnumerable<ITransformer> chain)
-            return null;
-        ITransformer[] parts = [.. chain];
-        for (var i = parts.Length - 1; i >= 0; i--)
-        {
-            if (Find(parts[i]) is { } found)
-                return found with { Before = [.. parts[..i], .. found.Before] };
-        }
-
-        return null;
-    }
+    public static ExplainedModel? Find(ITransformer model) =>
+        ChainSearch.Last<ISingleFeaturePredictionTransformer<object>>(model) is var (predictor, before) ? new(predictor, before) : null;
 
     /// <summary>Refuses what cannot be told of this model.</summary>
     /// <param name="options">What is wanted.</param>
@@ -94,7 +81,7 @@ internal sealed record ExplainedModel(ISingleFeaturePredictionTransformer<object
 
     /// <summary>The data with the feature column: as they are, or after what is applied before the predictor.</summary>
     public IDataView Prepare(IDataView data) =>
-        NeedsBefore(data.Schema) ? Before.Aggregate(data, (view, part) => part.Transform(view)) : data;
+        NeedsBefore(data.Schema) ? Before.Apply(data) : data;
 
     /// <summary>Whether the feature column has to be made first.</summary>
     public bool NeedsBefore(DataViewSchema schema) =>

@@ -37,16 +37,12 @@ public sealed class ExplanationEstimator : IEstimator<ExplanationTransformer>
         ArgumentNullException.ThrowIfNull(inputSchema);
         if (!_explained.HasBefore && inputSchema.All(column => column.Name != _explained.FeatureColumnName))
             throw DataErrors.MissingColumn("feature", _explained.FeatureColumnName, inputSchema.Select(column => column.Name));
-        var names = new SchemaShape.Column(AnnotationUtils.Kinds.SlotNames, SchemaShape.Column.VectorKind.Vector, TextDataViewType.Instance, false);
-        var added = new List<SchemaShape.Column>
-        {
-            new(_options.OutputColumnName, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false, new SchemaShape([names])),
-        };
+        var added = new List<SchemaShape.Column> { SchemaShapes.VectorOfSingle(_options.OutputColumnName, hasNames: true) };
         if (_explained.TellsClass(_options))
             added.Add(new(ExplanationTransformer.ClassColumnName, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, ClassNames()));
         if (_options.AddConvergenceDelta)
             added.Add(new(ExplanationTransformer.DeltaColumnName, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false));
-        return new SchemaShape(inputSchema.Where(column => added.All(other => other.Name != column.Name)).Concat(added));
+        return inputSchema.With(added);
     }
 
     /// <summary>Reads the feature column once.</summary>

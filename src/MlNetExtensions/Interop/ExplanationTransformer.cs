@@ -22,7 +22,6 @@ public sealed class ExplanationTransformer : ITransformer, IDisposable
     internal const string ClassColumnName = "ExplainedClass";
     internal const string DeltaColumnName = "ConvergenceDelta";
     private const string ModelDirectory = "Model";
-    private const int MostStateBytes = 1 << 28;
 
     private readonly IHost _host;
     private readonly ITransformer _model;
@@ -117,14 +116,7 @@ public sealed class ExplanationTransformer : ITransformer, IDisposable
     private static ExplanationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(GetVersionInfo());
-        ExplanationState? state = null;
-        var found = ctx.TryLoadBinaryStream(ExplanationState.EntryName, reader =>
-        {
-            var bytes = reader.ReadBytes(MostStateBytes);
-            state = bytes.Length < MostStateBytes ? ExplanationState.Read(bytes) : throw new ModelFormatException($"{ExplanationState.EntryName}: it has more than {MostStateBytes} bytes.");
-        });
-        if (!found || state is null)
-            throw new ModelFormatException($"{ExplanationState.EntryName}: it is missing.");
+        var state = ExplanationState.Read(JsonEntry.Read(ctx, ExplanationState.EntryName));
         ctx.LoadModel<ITransformer, SignatureLoadModel>(env, out var model, ModelDirectory);
         return new(env, model, state);
     }

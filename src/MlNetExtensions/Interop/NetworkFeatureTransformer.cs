@@ -81,13 +81,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
         : network.CreateBody() ?? throw new InvalidOperationException($"The network of {network.MethodName} has no last layer to take away, so it has no features to give.");
 
     /// <summary>Adds the column of features to a schema.</summary>
-    internal static SchemaShape AddTo(SchemaShape schema, string outputColumnName)
-    {
-        var names = new SchemaShape.Column(AnnotationUtils.Kinds.SlotNames, SchemaShape.Column.VectorKind.Vector, TextDataViewType.Instance, false);
-        var features = new SchemaShape.Column(
-            outputColumnName, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false, new SchemaShape([names]));
-        return new SchemaShape(schema.Where(column => column.Name != outputColumnName).Append(features));
-    }
+    internal static SchemaShape AddTo(SchemaShape schema, string outputColumnName) => schema.With(SchemaShapes.VectorOfSingle(outputColumnName, hasNames: true));
 
     private static NetworkFeatureTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {

@@ -11,21 +11,8 @@ internal static class NetworkReplacement
     /// <summary>Finds the transformer of the last network.</summary>
     /// <param name="model">The model.</param>
     /// <returns>The transformer, and what makes the data that it reads of the data that the model reads; null where there is none.</returns>
-    public static (ISingleFeaturePredictionTransformer<NetworkModel> Transformer, Func<IDataView, IDataView> Before)? Find(ITransformer model)
-    {
-        if (model is ISingleFeaturePredictionTransformer<NetworkModel> alone)
-            return (alone, data => data);
-        if (model is not IEnumerable<ITransformer> chain)
-            return null;
-        ITransformer[] parts = [.. chain];
-        for (var i = parts.Length - 1; i >= 0; i--)
-        {
-            if (Find(parts[i]) is { } found)
-                return (found.Transformer, data => found.Before(parts[..i].Aggregate(data, (view, part) => part.Transform(view))));
-        }
-
-        return null;
-    }
+    public static (ISingleFeaturePredictionTransformer<NetworkModel> Transformer, Func<IDataView, IDataView> Before)? Find(ITransformer model) =>
+        ChainSearch.Last<ISingleFeaturePredictionTransformer<NetworkModel>>(model) is var (network, before) ? (network, before.Apply) : null;
 
     /// <summary>The model with another network.</summary>
     /// <param name="env">The environment.</param>

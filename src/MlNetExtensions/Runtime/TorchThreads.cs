@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using static TorchSharp.torch;
 
 namespace MlNetMlp.Runtime;
@@ -29,6 +30,28 @@ public readonly ref struct TorchThreads
     {
         set_num_threads(threads);
         return new(after);
+    }
+
+    /// <summary>
+    /// Lets parts of some work go side by side, each on one thread of libtorch, so that no sum depends on how many threads there are. Where a part fails, that failure is thrown.
+    /// </summary>
+    /// <param name="parts">Number of parts.</param>
+    /// <param name="threads">How many parts go at once at most, at least 1; also the number of libtorch's threads after.</param>
+    /// <param name="work">Does a part.</param>
+    public static void ForEach(int parts, int threads, Action<int> work)
+    {
+        try
+        {
+            Parallel.For(0, parts, new ParallelOptions { MaxDegreeOfParallelism = threads }, part =>
+            {
+                using var one = Limit(1, threads);
+                work(part);
+            });
+        }
+        catch (AggregateException failures)
+        {
+            ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
+        }
     }
 
     /// <summary>Restores the number of threads before.</summary>

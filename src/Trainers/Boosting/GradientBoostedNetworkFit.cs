@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
@@ -200,19 +199,7 @@ internal sealed class GradientBoostedNetworkFit : IDisposable
             return;
         }
 
-        var parallel = new ParallelOptions { MaxDegreeOfParallelism = _threads };
-        try
-        {
-            Parallel.ForEach(members, parallel, member =>
-            {
-                using var threads = TorchThreads.Limit(1, _threads);
-                work(member);
-            });
-        }
-        catch (AggregateException failures)
-        {
-            ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
-        }
+        TorchThreads.ForEach(members.Length, _threads, r => work(members[r]));
     }
 
     private (double Loss, double Metric)? Validate()
