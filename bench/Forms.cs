@@ -99,7 +99,7 @@ internal static class Forms
         }
     }
 
-    /// <summary>What a pass over streamed rows costs: reading alone, the sums alone, one after the other, and reading one block ahead.</summary>
+    /// <summary>What a pass over streamed rows costs: reading alone and with the sums, by one cursor and by as many as the view can be shared between.</summary>
     private static void Reading()
     {
         const int count = 200_000;
@@ -111,38 +111,36 @@ internal static class Forms
             using (var stream = File.Create(path))
                 ml.Data.SaveAsText(ml.Data.LoadFromEnumerable(Lazy(count)), stream, separatorChar: ',', headerRow: false, schema: false);
             TextLoader.Column[] columns = [new("Features", DataKind.Single, 0, Generated.Width - 1), new("Label", DataKind.Single, Generated.Width)];
-            foreach (var (name, view) in new[] { ("objects", ml.Data.LoadFromEnumerable(Lazy(count))), ("csv", ml.Data.LoadFromTextFile(path, columns, separatorChar: ',')) })
+            var text = ml.Data.LoadFromTextFile(path, columns, separatorChar: ',');
+            var prepared = ml.Transforms.NormalizeBinning("Features", maximumBinCount: 64).Fit(text).Transform(text);
+            foreach (var (name, view) in new[] { ("objects", ml.Data.LoadFromEnumerable(Lazy(count))), ("csv", text), ("csv, binned", prepared) })
             {
                 foreach (var units in new[] { 100, Units })
                 {
                     using var scope = NewDisposeScope();
-                    var settings = new LoadSettings(TaskKind.Regression, new(new("Features"), "Label", null, null), [], null, 0, 1_000_000, false, 1);
-                    var (set, head) = new TrainingSetLoader(settings, _ => { }, () => { }).Load(view, null, null);
-                    using var data = set;
                     using var run = new TrainingRun(CPU, 1, new TrainingObserver(_ => { }, null, () => { }, false, default), null);
                     using var map = new DenseFeatureMap(rand(units, Generated.Width), rand(units), Scoring.Activation.Tanh);
-                    var rows = new FeatureRows(data, head, run, map);
-                    var times = Clock.Medians(1, () => Drain(data.Blocks(2048)), () => Sum(data.Blocks(2048)), () => rows.Sum().Dispose());
-                    Console.WriteLine($"forms: {count} rows of {name}, {units} units: reading alone {times[0]:F2} s, reading and then summing each block {times[1]:F2} s,"
-                        + $" reading one block ahead {times[2]:F2} s");
-
-                    void Drain(IEnumerable<RowBlock> blocks)
+                    var (one, head) = Load(new OneCursor(view));
+                    var (shared, _) = Load(view);
+                    using (one)
+                    using (shared)
                     {
-                        foreach (var block in blocks)
-                            block.Dispose();
-                    }
-
-                    void Sum(IEnumerable<RowBlock> blocks)
-                    {
-                        using var sums = new LeastSquaresSums(units, 1);
-                        foreach (var block in blocks)
-                        {
-                            using var taken = block;
-                            using var mapped = rows.MapBlock(block);
-                            sums.Add(mapped.Features, mapped.Targets);
-                        }
+                        var (oneRows, sharedRows) = (new FeatureRows(one, head, run, map), new FeatureRows(shared, head, run, map));
+                        var times = Clock.Medians(3, () => Drain(one), () => Drain(shared), () => oneRows.Sum().Dispose(), () => sharedRows.Sum().Dispose());
+                        Console.WriteLine($"forms: {count} rows of {name}, {units} units: reading alone by one cursor {times[0]:F2} s, by several {times[1]:F2} s;"
+                            + $" with the sums {times[2]:F2} s and {times[3]:F2} s");
                     }
                 }
+            }
+
+            static (TrainingSet Set, TaskHead Head) Load(IDataView view) =>
+                new TrainingSetLoader(new LoadSettings(TaskKind.Regression, new(new("Features"), "Label", null, null), [], null, 0, 1_000_000, false, 1), _ => { }, () => { })
+                    .Load(view, null, null);
+
+            static void Drain(TrainingSet set)
+            {
+                foreach (var block in set.Blocks(2048))
+                    block.Dispose();
             }
         }
         finally
@@ -207,5 +205,18 @@ internal static class Forms
         public float[] Features { get; set; } = [];
 
         public float Label { get; set; }
+    }
+
+    private sealed class OneCursor(IDataView source) : IDataView
+    {
+        public bool CanShuffle => source.CanShuffle;
+
+        public DataViewSchema Schema => source.Schema;
+
+        public long? GetRowCount() => source.GetRowCount();
+
+        public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columns, Random? random = null) => source.GetRowCursor(columns, random);
+
+        public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columns, int most, Random? random = null) => [GetRowCursor(columns, random)];
     }
 }

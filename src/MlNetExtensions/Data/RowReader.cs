@@ -28,22 +28,22 @@ internal sealed class RowReader : IDisposable
     private readonly ValueGetter<DataViewRowId> _id;
 
     public RowReader(IDataView data, ColumnNames names, bool acceptNonFinite, Random? shuffle = null)
+        : this(data.GetRowCursor(Columns(data.Schema, names), shuffle), names, acceptNonFinite)
+    {
+    }
+
+    private RowReader(DataViewRowCursor cursor, ColumnNames names, bool acceptNonFinite)
     {
         _names = names;
         _acceptNonFinite = acceptNonFinite;
-        var features = names.Features.Find(data.Schema);
-        var label = Find(data.Schema, "label", names.Label);
-        var weight = names.Weight is null ? (DataViewSchema.Column?)null : Find(data.Schema, "example weight", names.Weight);
-        var validation = names.Validation is null ? (DataViewSchema.Column?)null : Find(data.Schema, "validation", names.Validation);
-        var columns = features.Concat(new[] { label, weight, validation }.OfType<DataViewSchema.Column>()).ToArray();
-
-        _cursor = data.GetRowCursor(columns, shuffle);
-        _features = names.Features.CreateReader(_cursor, acceptNonFinite);
-        _readLabel = VectorReader.CreateLabel(_cursor, label);
+        _cursor = cursor;
+        var label = cursor.Schema[names.Label];
+        _features = names.Features.CreateReader(cursor, acceptNonFinite);
+        _readLabel = VectorReader.CreateLabel(cursor, label);
         _label = new float[VectorReader.LabelWidth(label)];
-        _weight = weight is { } w ? ScalarReader.Create(_cursor, w) : null;
-        _validation = validation is { } v ? ScalarReader.Create(_cursor, v) : null;
-        _id = _cursor.GetIdGetter();
+        _weight = names.Weight is { } weight ? ScalarReader.Create(cursor, cursor.Schema[weight]) : null;
+        _validation = names.Validation is { } validation ? ScalarReader.Create(cursor, cursor.Schema[validation]) : null;
+        _id = cursor.GetIdGetter();
     }
 
     public long MissingLabels { get; private set; }
@@ -53,6 +53,9 @@ internal sealed class RowReader : IDisposable
     public ReadOnlySpan<float> Label => _label;
 
     public float Weight { get; private set; } = 1;
+
+    /// <summary>Number of the stretch of rows that this one is in: of several readers of the same rows no two read the same stretch, and none reads a later one first.</summary>
+    public long Batch => _cursor.Batch;
 
     public bool IsValidation => _validation is not null && _validation() > 0;
 
@@ -65,6 +68,15 @@ internal sealed class RowReader : IDisposable
             return RandomStreams.Hash(id.High, id.Low);
         }
     }
+
+    /// <summary>Readers that share the rows between them, for threads side by side.</summary>
+    /// <param name="data">The rows.</param>
+    /// <param name="names">The columns.</param>
+    /// <param name="acceptNonFinite">Whether features that are not finite are read.</param>
+    /// <param name="most">Number of readers at most; a view that cannot be shared gives one.</param>
+    /// <returns>The readers.</returns>
+    public static RowReader[] CreateSet(IDataView data, ColumnNames names, bool acceptNonFinite, int most) =>
+        [.. data.GetRowCursorSet(Columns(data.Schema, names), most).Select(cursor => new RowReader(cursor, names, acceptNonFinite))];
 
     public static DataViewSchema.Column Find(DataViewSchema schema, string role, string name) =>
         schema.GetColumnOrNull(name) ?? throw DataErrors.MissingColumn(role, name, schema.Select(c => c.Name));
@@ -107,4 +119,14 @@ internal sealed class RowReader : IDisposable
     }
 
     public void Dispose() => _cursor.Dispose();
+
+    private static DataViewSchema.Column[] Columns(DataViewSchema schema, ColumnNames names)
+    {
+        var others = new List<DataViewSchema.Column> { Find(schema, "label", names.Label) };
+        if (names.Weight is not null)
+            others.Add(Find(schema, "example weight", names.Weight));
+        if (names.Validation is not null)
+            others.Add(Find(schema, "validation", names.Validation));
+        return [.. names.Features.Find(schema), .. others];
+    }
 }

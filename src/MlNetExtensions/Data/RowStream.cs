@@ -21,7 +21,14 @@ internal sealed record RowStream(
     /// <param name="validation">Whether the pass yields the rows held out and not those to train on.</param>
     /// <param name="shuffleSeed">Has the data view shuffle as well as it can, by this seed; null for its own order.</param>
     /// <returns>The pass.</returns>
-    public Pass Open(bool validation, int? shuffleSeed = null) => new(this, validation, shuffleSeed);
+    public Pass Open(bool validation, int? shuffleSeed = null) =>
+        new(this, validation, new(View, Settings.Columns, Settings.AcceptNonFinite, shuffleSeed is { } seed && View.CanShuffle ? new Random(seed) : null));
+
+    /// <summary>Starts a pass over the rows to train on that several threads read, where the data view can be shared between them.</summary>
+    /// <returns>The pass, which yields the rows in their own order.</returns>
+    public SharedPass OpenShared() => new(
+        [.. RowReader.CreateSet(View, Settings.Columns, Settings.AcceptNonFinite, Environment.ProcessorCount).Select(reader => new Pass(this, validation: false, reader))],
+        Width, LabelWidth);
 
     /// <summary>Reads the rows held out.</summary>
     /// <param name="limit">At most so many rows.</param>
@@ -61,13 +68,14 @@ internal sealed record RowStream(
         private readonly RowReader _reader;
         private long _rows;
 
-        public Pass(RowStream stream, bool validation, int? shuffleSeed)
+        public Pass(RowStream stream, bool validation, RowReader reader)
         {
             _stream = stream;
             _validation = validation;
-            var shuffle = shuffleSeed is { } seed && stream.View.CanShuffle ? new Random(seed) : null;
-            _reader = new RowReader(stream.View, stream.Settings.Columns, stream.Settings.AcceptNonFinite, shuffle);
+            _reader = reader;
         }
+
+        public long Batch => _reader.Batch;
 
         public ReadOnlySpan<float> Label => _reader.Label;
 

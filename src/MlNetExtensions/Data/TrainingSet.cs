@@ -71,7 +71,9 @@ public sealed class TrainingSet : IDisposable
         return _stream is null ? Pool.Draw(batchSize, RowCount, random, null) : Stream(batchSize, epoch, random);
     }
 
-    /// <summary>Visits all training rows once in the order of the data, for sums over rows.</summary>
+    /// <summary>
+    /// Visits all training rows once in the order of the data, for sums over rows. Rows that are streamed are read ahead, by several threads where the data view can be shared.
+    /// </summary>
     /// <param name="blockRows">Rows of a block.</param>
     /// <returns>The blocks; the caller disposes each before it asks for the next.</returns>
     public IEnumerable<RowBlock> Blocks(int blockRows)
@@ -84,7 +86,7 @@ public sealed class TrainingSet : IDisposable
             yield break;
         }
 
-        using var pass = _stream.Open(validation: false);
+        using var pass = _stream.OpenShared();
         var more = true;
         while (more)
         {

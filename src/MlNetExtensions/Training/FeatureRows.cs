@@ -56,12 +56,11 @@ public sealed class FeatureRows(TrainingSet data, TaskHead head, TrainingRun run
 
     private int BlockRows => Math.Clamp(BlockElements / Features, 64, 8192);
 
-    /// <summary>Visits all rows once. A set that is streamed is read one block ahead of the work.</summary>
+    /// <summary>Visits all rows once.</summary>
     /// <returns>The blocks; the caller disposes each before it asks for the next.</returns>
     public IEnumerable<FeatureBlock> Blocks()
     {
-        var blocks = data.Blocks(BlockRows);
-        foreach (var block in data.IsStreamed ? ReadAhead.Of(blocks) : blocks)
+        foreach (var block in data.Blocks(BlockRows))
         {
             using var rows = block;
             run.CheckCancelled();

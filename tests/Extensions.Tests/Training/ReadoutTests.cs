@@ -109,35 +109,6 @@ public sealed class ReadoutTests
         Assert.Equal(expected.ToArray(), actual.ToArray());
     }
 
-    [Fact]
-    public void Whoever_stops_reading_a_stream_leaves_nothing_behind()
-    {
-        using var stream = new Problem(TaskKind.Regression, 12, weighted: false, rows: 3000, budget: 1_000);
-        var made = new List<RowBlock>();
-        foreach (var block in ReadAhead.Of(stream.Data.Blocks(10).Select(Note)).Take(3))
-            block.Dispose();
-        Assert.InRange(made.Count, 3, 4);
-        Assert.All(made, block => Assert.True(block.Features.IsInvalid));
-        var error = Assert.Throws<InvalidOperationException>(() =>
-        {
-            foreach (var block in ReadAhead.Of(Failing(stream.Data)))
-                block.Dispose();
-        });
-        Assert.Equal("the second", error.Message);
-
-        RowBlock Note(RowBlock block)
-        {
-            made.Add(block);
-            return block;
-        }
-
-        static IEnumerable<RowBlock> Failing(TrainingSet set)
-        {
-            yield return set.Blocks(10).First();
-            throw new InvalidOperationException("the second");
-        }
-    }
-
     private sealed class Problem : IDisposable
     {
         public Problem(TaskKind task, int features, bool weighted, int rows = Count, long budget = long.MaxValue)
