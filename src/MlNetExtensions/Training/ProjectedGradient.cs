@@ -22,8 +22,8 @@ public enum PerturbationNorm
 /// <param name="Steps">Number of steps, at least 1.</param>
 /// <param name="RelativeStep">Length of a step relative to the radius.</param>
 /// <param name="RandomStart">Whether it starts at a random point of the ball, and not at the row itself.</param>
-/// <param name="Least">What no feature may fall below, or null.</param>
-/// <param name="Greatest">What no feature may rise above, or null.</param>
+/// <param name="Least">What no feature is lowered below, or null.</param>
+/// <param name="Greatest">What no feature is raised above, or null.</param>
 public sealed record ProjectedGradient(
     PerturbationNorm Norm, int Steps, double RelativeStep = 0.25, bool RandomStart = false, double? Least = null, double? Greatest = null)
 {
@@ -99,7 +99,11 @@ public sealed record ProjectedGradient(
     {
         if (Least is null && Greatest is null)
             return move;
-        var moved = features.Plus(move.mul(unit)).CutTo(Least ?? double.NegativeInfinity, Greatest ?? double.PositiveInfinity);
+        var (least, greatest) = (Least ?? double.NegativeInfinity, Greatest ?? double.PositiveInfinity);
+
+        // A row that is outside of the box already is not moved further out, nor dragged in by more than the ball allows.
+        var (low, high) = (features.CutTo(double.NegativeInfinity, least), features.CutTo(greatest, double.PositiveInfinity));
+        var moved = features.Plus(move.mul(unit)).maximum(low).minimum(high);
 
         // 0/0 where a feature cannot be moved.
         return moved.sub(features).div(unit).nan_to_num(0, 0, 0);

@@ -28,18 +28,22 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
         gates.Dispose();
         run.Log(FormattableString.Invariant($"{program.Patterns} distinct activation patterns of {program.Rows} rows; the duals take {MemoryBudget.Format(4 * program.Rows * program.Groups * program.Patterns)}."));
         var (step, solver) = ConvexReluSolverChoice.Choose(
-            program, options.Solver, (options.MemoryBudget ?? MemoryBudget.Default) / 2, run.Log, run.CheckCancelled);
+            program, options.Solver, (options.MemoryBudget ?? MemoryBudget.Default) / 2, options.MaxIterations, run.Log, run.CheckCancelled);
         using var owned = step;
         using var admm = new ConvexReluAdmm(
             program, step, new(options.Rho ?? ConvexReluAdmmSettings.UsualRho(beta, rows.TotalWeight), options.DualStep, options.AbsoluteTolerance, options.RelativeTolerance));
         var (v, last) = Iterate(rows, program, admm);
         var kept = Prune(v, options.PruneThreshold);
-        var certificate = Certify(program, admm, last, v, kept, solver);
+        var (convex, network, violation) = program.Trace(v);
+        var (bound, stationarity) = admm.Judge();
+        var certificate = new ConvexReluCertificate(
+            program.Objective(convex, v), program.Objective(network, v), Math.Max(0, bound), violation, stationarity, last.Primal, last.Dual, admm.Iterations,
+            program.Patterns, kept, beta, admm.Rho, solver);
         run.KeepDiagnostics(certificate);
         run.Log(FormattableString.Invariant(
             $"{certificate.ActiveNeurons} units. The network's objective is {certificate.NetworkObjective:G5}, the convex one {certificate.ConvexObjective:G5}, and nothing below {certificate.DualBound:G5} is possible with these patterns; the cone is violated by {certificate.ConeViolation:G2}."));
         var (units, outputs) = Recover(v);
-        return (units, outputs, rows.Calibrate(x => ConvexReluProgram.NetworkOutputs(x, v), options.Loss));
+        return (units, outputs, rows.Calibrate(x => ReferenceEquals(x, rows.X) ? network : ConvexReluProgram.NetworkOutputs(x, v), options.Loss));
     }
 
     private Tensor Patterns(ConvexReluRows rows, double beta)
@@ -72,18 +76,6 @@ internal sealed class ConvexReluFit(TrainingSet data, TaskHead head, TrainingRun
             () => admm.V.any().item<bool>() ? rows.Judge(x => ConvexReluProgram.NetworkOutputs(x, admm.V), _loss) : null,
             () => best.copy_(admm.V));
         return (best, last);
-    }
-
-    private static ConvexReluCertificate Certify(
-        ConvexReluProgram program, ConvexReluAdmm admm, ConvexReluIteration last, Tensor v, int neurons, string solver)
-    {
-        using var scope = NewDisposeScope();
-        var convex = program.Objective(program.Unscaled(program.Gated(program.Difference(v))), v);
-        var network = program.Objective(ConvexReluProgram.NetworkOutputs(program.Plain, v), v);
-        var (bound, stationarity) = admm.Judge();
-        return new(
-            convex, network, Math.Max(0, bound), program.ConeViolation(v), stationarity, last.Primal, last.Dual, admm.Iterations,
-            program.Patterns, neurons, program.Beta, admm.Rho, solver);
     }
 
     /// <summary>Leaves out what is shorter than the threshold times the longest.</summary>

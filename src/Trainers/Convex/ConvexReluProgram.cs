@@ -155,19 +155,31 @@ internal sealed class ConvexReluProgram : IDisposable
         return result;
     }
 
-    /// <summary>The greatest of −e_ik·x_k·v_i relative to ‖x_k‖ and the longest v_i, at least 0.</summary>
-    public double ConeViolation(Tensor v)
+    /// <summary>
+    /// What v is on the rows, without weights: the values of the convex program Σ_i D_iX(v_i − w_i) [n, C], those of the network [n, C], and the greatest of
+    /// −e_ik·x_k·v_i relative to ‖x_k‖ and the longest v_i, at least 0.
+    /// </summary>
+    public (Tensor Convex, Tensor Network, double ConeViolation) Trace(Tensor v)
     {
         using var scope = NewDisposeScope();
-        var directions = v.div(GroupNorms(v).max()).nan_to_num(0, 0, 0).view(Width, -1);
-        var worst = 0.0;
+        var (convex, network) = (empty([Rows, Outputs], X.dtype, X.device), empty([Rows, Outputs], X.dtype, X.device));
+        var (flat, least) = (v.reshape(Width, -1), empty([Rows], X.dtype, X.device));
         ForBlocks((start, rows) =>
         {
-            var x = Plain.narrow(0, start, rows);
-            var sides = x.mm(directions).view(rows, Groups, Patterns).mul_(Signs.narrow(0, start, rows).unsqueeze(1)).amin([1, 2]);
-            worst = Math.Max(worst, -sides.div(x.Norms([1])).nan_to_num(0, 0, 0).min().ToDouble());
+            var (x, gates, signs) = (Plain.narrow(0, start, rows), Gates.narrow(0, start, rows).unsqueeze(1), Signs.narrow(0, start, rows).unsqueeze(1));
+            var values = x.mm(flat).view(rows, Groups, Patterns);
+            convex.narrow(0, start, rows).copy_(Net(values.mul(gates)));
+            network.narrow(0, start, rows).copy_(Net(values.relu()));
+            least.narrow(0, start, rows).copy_(values.mul_(signs).amin([1, 2]));
         });
-        return worst;
+        var sides = least.div(Plain.Norms([1]).mul_(GroupNorms(v).max())).nan_to_num(0, 0, 0);
+        return (convex.MoveToOuterDisposeScope(), network.MoveToOuterDisposeScope(), Math.Max(0, -sides.min().ToDouble()));
+
+        Tensor Net(Tensor values)
+        {
+            var sums = values.sum(2L);
+            return sums.narrow(1, 0, Outputs).sub_(sums.narrow(1, Outputs, Outputs));
+        }
     }
 
     /// <summary>‖v_i‖ of all groups [G, P].</summary>

@@ -26,9 +26,9 @@ public enum ConvexReluSolver
 /// <param name="Create">Makes it.</param>
 internal sealed record ConvexReluSolverChoice(string Name, double Bytes, double Operations, Func<ConvexReluProgram, ConvexReluUStep> Create)
 {
-    // Rough figures, all that a choice between orders of magnitude needs: iterations of a training, products of an inexact solution, and what
+    // Rough figures, all that a choice between orders of magnitude needs: iterations of a training that is left to end by itself, products of an inexact solution, and what
     // reading a factor once costs compared with arithmetic on it.
-    private const double Iterations = 60;
+    private const double UsualIterations = 60;
     private const double Products = 15;
     private const double ReadingFactor = 4;
 
@@ -36,13 +36,14 @@ internal sealed record ConvexReluSolverChoice(string Name, double Bytes, double 
     /// <param name="program">The program.</param>
     /// <param name="solver">What the user wants.</param>
     /// <param name="budget">Bytes that a factorisation may take.</param>
+    /// <param name="iterations">Iterations at most: a factorisation pays only where there are many.</param>
     /// <param name="log">Gets a line that says what was chosen and why.</param>
     /// <param name="checkCancelled">Throws when a solution that takes long is to stop.</param>
     /// <returns>The solver, which the caller owns, and what it is.</returns>
     /// <exception cref="InvalidOperationException">The factorisation that the user wants does not fit the budget.</exception>
-    public static (ConvexReluUStep Step, string Name) Choose(ConvexReluProgram program, ConvexReluSolver solver, long budget, Action<string> log, Action? checkCancelled = null)
+    public static (ConvexReluUStep Step, string Name) Choose(ConvexReluProgram program, ConvexReluSolver solver, long budget, int iterations, Action<string> log, Action? checkCancelled = null)
     {
-        var (rows, patterns, blocks, gradients) = Candidates(program, checkCancelled);
+        var (rows, patterns, blocks, gradients) = Candidates(program, Math.Min(iterations, UsualIterations), checkCancelled);
         ConvexReluSolverChoice[] wanted = solver switch
         {
             ConvexReluSolver.CachedCholesky => [rows, patterns],
@@ -68,21 +69,21 @@ internal sealed record ConvexReluSolverChoice(string Name, double Bytes, double 
         string.Create(CultureInfo.InvariantCulture, $"about {Operations / 1e9:G2} billion operations and {MemoryBudget.Format((long)Bytes)}");
 
     private static (ConvexReluSolverChoice Rows, ConvexReluSolverChoice Patterns, ConvexReluSolverChoice Blocks, ConvexReluSolverChoice Gradients) Candidates(
-        ConvexReluProgram program, Action? checkCancelled)
+        ConvexReluProgram program, double iterations, Action? checkCancelled)
     {
         double n = program.Rows, d = program.Width, p = program.Patterns, c = program.Outputs;
         var (size, value, pass) = (d * p, program.X.element_size(), 8 * n * d * p * c);
         var tolerance = program.X.dtype == TorchSharp.torch.ScalarType.Float64 ? 1e-9 : 1e-5;
         var block = Math.Min(p, ConvexReluBlockCoordinate.PatternsOfBlock((int)d)) * d;
         return (
-            new($"a factor of {n:0} x {n:0}, of the rows", 3 * n * n * value, (n * n * n / 3) + (2 * n * n * (d + p)) + (Iterations * ((2 * ReadingFactor * n * n * c) + pass)),
+            new($"a factor of {n:0} x {n:0}, of the rows", 3 * n * n * value, (n * n * n / 3) + (2 * n * n * (d + p)) + (iterations * ((2 * ReadingFactor * n * n * c) + pass)),
                 program => new ConvexReluRowFactor(program)),
             new($"a factor of {size:0} x {size:0}, of features and patterns", 3 * size * size * value,
-                (n * size * size) + (size * size * size / 3) + (Iterations * 2 * ReadingFactor * size * size * c),
+                (n * size * size) + (size * size * size / 3) + (iterations * 2 * ReadingFactor * size * size * c),
                 program => new ConvexReluPatternFactor(program)),
-            new("turns of blocks of patterns", (n * c * block * 2 * value) + (size * block * value), (size * block * (n + block)) + (Iterations * Products * pass),
+            new("turns of blocks of patterns", (n * c * block * 2 * value) + (size * block * value), (size * block * (n + block)) + (iterations * Products * pass),
                 program => new ConvexReluBlockCoordinate(program, tolerance, checkCancelled)),
-            new("conjugate gradients", 8 * n * c * value, Iterations * Products * pass, program => new ConvexReluConjugateGradient(program, tolerance, checkCancelled)));
+            new("conjugate gradients", 8 * n * c * value, iterations * Products * pass, program => new ConvexReluConjugateGradient(program, tolerance, checkCancelled)));
     }
 
     private string Describe(long budget) => Bytes > budget

@@ -59,7 +59,7 @@ internal abstract class ConvexReluUStep(ConvexReluProgram program) : IDisposable
 /// <summary>t = t₀ − B⁻¹F_dᵀ(I/(2κ) + S)⁻¹F_dt₀ with t₀ = B⁻¹b and S = XB⁻¹Xᵀ ∘ DDᵀ, n x n whatever P and C are.</summary>
 internal sealed class ConvexReluRowFactor(ConvexReluProgram program) : ConvexReluUStep(program)
 {
-    private const int PanelRows = 1024;
+    private const int PanelRows = 256;
 
     private readonly Tensor _kernel = program.Zeros(program.Rows, program.Rows).DetachFromDisposeScope();
     private Tensor? _factor;
@@ -98,7 +98,10 @@ internal sealed class ConvexReluRowFactor(ConvexReluProgram program) : ConvexRel
         {
             using var scope = NewDisposeScope();
             var rows = Math.Min(PanelRows, Program.Rows - start);
-            _kernel.narrow(0, start, rows).copy_(xb.narrow(0, start, rows).mm(x.t()).mul_(d.narrow(0, start, rows).mm(d.t())));
+
+            // What is above the diagonal of a symmetric matrix need not be computed.
+            var (before, panel) = (start + rows, _kernel.narrow(0, start, rows).narrow(1, 0, start + rows));
+            panel.copy_(xb.narrow(0, start, rows).mm(x.narrow(0, 0, before).t()).mul_(d.narrow(0, start, rows).mm(d.narrow(0, 0, before).t())));
         }
     }
 }

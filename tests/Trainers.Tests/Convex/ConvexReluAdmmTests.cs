@@ -23,7 +23,10 @@ public sealed class ConvexReluAdmmTests
         var network = ConvexReluProgram.NetworkOutputs(program.Plain, v);
         var objective = program.Objective(f, v);
 
-        Assert.True(program.ConeViolation(v) < 1e-3);
+        var (convex, ofNetwork, violation) = program.Trace(v);
+        Assert.True(convex.sub(f).abs().max().ToDouble() < 1e-12);
+        Assert.True(ofNetwork.sub(network).abs().max().ToDouble() < 1e-12);
+        Assert.InRange(violation, 0, 1e-3);
         Assert.True(f.sub(network).abs().max().ToDouble() < 1e-3);
         Assert.True(f.sub(admm.Fit()).abs().max().ToDouble() < 1e-3);
         Assert.Equal(objective, program.Objective(network, v), 1e-3 * objective);

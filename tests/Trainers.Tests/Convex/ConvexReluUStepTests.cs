@@ -83,9 +83,9 @@ public sealed class ConvexReluUStepTests
         using var many = new ConvexProblem(n: 400, d: 3, p: 4);
         var lines = new List<string>();
 
-        var (byRows, rows) = ConvexReluSolverChoice.Choose(few.Program, ConvexReluSolver.Automatic, 1 << 30, lines.Add);
-        var (byPatterns, patterns) = ConvexReluSolverChoice.Choose(many.Program, ConvexReluSolver.Automatic, 1 << 30, lines.Add);
-        var (small, name) = ConvexReluSolverChoice.Choose(many.Program, ConvexReluSolver.Automatic, 40_000, lines.Add);
+        var (byRows, rows) = ConvexReluSolverChoice.Choose(few.Program, ConvexReluSolver.Automatic, 1 << 30, 100, lines.Add);
+        var (byPatterns, patterns) = ConvexReluSolverChoice.Choose(many.Program, ConvexReluSolver.Automatic, 1 << 30, 100, lines.Add);
+        var (small, name) = ConvexReluSolverChoice.Choose(many.Program, ConvexReluSolver.Automatic, 40_000, 100, lines.Add);
         using (byRows)
         using (byPatterns)
         using (small)
@@ -97,9 +97,25 @@ public sealed class ConvexReluUStepTests
             Assert.Contains("would take", lines[2], StringComparison.Ordinal);
         }
 
-        var error = Assert.Throws<InvalidOperationException>(() => ConvexReluSolverChoice.Choose(few.Program, ConvexReluSolver.CachedCholesky, 100, lines.Add));
+        var error = Assert.Throws<InvalidOperationException>(() => ConvexReluSolverChoice.Choose(few.Program, ConvexReluSolver.CachedCholesky, 100, 100, lines.Add));
         Assert.Contains("'Solver'", error.Message, StringComparison.Ordinal);
         Assert.Contains("'MemoryBudget'", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Few_iterations_do_not_pay_for_the_larger_factor()
+    {
+        using var scope = NewDisposeScope();
+        using var problem = new ConvexProblem(n: 120, d: 10, p: 10);
+
+        var (many, patterns) = ConvexReluSolverChoice.Choose(problem.Program, ConvexReluSolver.Automatic, 1 << 30, 100, _ => { });
+        var (once, rows) = ConvexReluSolverChoice.Choose(problem.Program, ConvexReluSolver.Automatic, 1 << 30, 1, _ => { });
+        using (many)
+        using (once)
+        {
+            Assert.Contains("patterns", patterns, StringComparison.Ordinal);
+            Assert.Contains("of the rows", rows, StringComparison.Ordinal);
+        }
     }
 
     private static ConvexReluUStep Create(string kind, ConvexReluProgram program) => kind switch

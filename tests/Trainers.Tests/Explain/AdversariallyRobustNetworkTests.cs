@@ -50,6 +50,27 @@ public sealed class AdversariallyRobustNetworkTests
         Tensor Losses(Tensor x) => nn.functional.cross_entropy(network.call(x), batch.Labels, reduction: nn.Reduction.None);
     }
 
+    [Theory]
+    [InlineData(PerturbationNorm.L2)]
+    [InlineData(PerturbationNorm.LInf)]
+    public void Rows_outside_of_the_box_stay_in_the_ball_and_go_no_further_out(PerturbationNorm norm)
+    {
+        const double radius = 0.4;
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1, CPU);
+        using var network = Network(hidden: 32);
+        using var unit = ones(Inputs);
+        var features = TestData.Normal(2, 200, Inputs).Times(2);
+        var batch = new RowBlock(features, randint(0, 3, [200], ScalarType.Int64, generator: generator), null);
+
+        var moved = new ProjectedGradient(norm, 8, Least: -1, Greatest: 1).Move(network, new MulticlassHead { Classes = 3 }, batch, unit, radius, generator);
+
+        var move = moved.sub(features);
+        Assert.True(features.abs().max().ToDouble() > 2);
+        Assert.True((norm == PerturbationNorm.L2 ? move.Norms([1]) : move.abs().amax([1])).max().ToDouble() <= radius * (1 + 1e-5));
+        Assert.False(moved.abs().sub(features.abs().AtLeast(1)).IsAbove(0).any().item<bool>());
+    }
+
     [Fact]
     public void Rows_where_every_unit_is_dead_are_moved_too()
     {
@@ -79,6 +100,35 @@ public sealed class AdversariallyRobustNetworkTests
         Assert.Equal(Scores(plain, data), Scores(attacked, data));
         var robust = ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options with { Epsilon = 0.1 }).Fit(data);
         Assert.NotEqual(Scores(plain, data), Scores(robust, data));
+    }
+
+    [Fact]
+    public void The_radius_rises_from_zero_over_the_first_epochs()
+    {
+        var ml = new MLContext(1);
+        var data = Signal(ml, 300, 1);
+        var options = Options with { Epochs = 1, BatchSize = 300, Epsilon = 0.5, EpsilonWarmupEpochs = 1 };
+        float[] Trained(AdversariallyRobustNetwork.Options options) => Scores(ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(options).Fit(data), data);
+
+        // The first batch, of all rows here, is not moved; the one of the second epoch is moved by all of ε.
+        Assert.Equal(Trained(options with { Epsilon = 0 }), Trained(options));
+        Assert.NotEqual(Trained(options), Trained(options with { EpsilonWarmupEpochs = 0 }));
+        Assert.NotEqual(Trained(options with { Epsilon = 0, Epochs = 2 }), Trained(options with { Epochs = 2 }));
+    }
+
+    [Theory]
+    [InlineData(0.5, false)]
+    [InlineData(50, true)]
+    [InlineData(1e-5, true)]
+    public void A_radius_out_of_all_proportion_to_the_features_is_warned_of(double epsilon, bool isWarned)
+    {
+        var ml = new MLContext(1);
+        var lines = new List<string>();
+        ml.Log += (_, e) => lines.Add(e.Message);
+        ml.BinaryClassification.Trainers.AdversariallyRobustNetwork(Options with { Epochs = 1, Epsilon = epsilon }).Fit(Signal(ml, 100, 1));
+
+        Assert.Contains(lines, line => line.Contains("Features deviate by", StringComparison.Ordinal));
+        Assert.Equal(isWarned, lines.Exists(line => line.Contains("Warning: ε is", StringComparison.Ordinal) && line.Contains("'Epsilon'", StringComparison.Ordinal)));
     }
 
     /// <summary>A signal of ±1 in one of ten places: a robust network's gradients point at it, those of an ordinary one at everything else.</summary>
