@@ -52,8 +52,8 @@ internal sealed class NetworkBoundaries : DecisionBoundaries
 }
 
 /// <summary>
-/// The boundary of a network, looked for from each row by Newton's steps along the margin's gradient (Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool", 2016) and then by halving the way to the
-/// nearest point that was found on the other side. It is a boundary for certain, if not always the nearest.
+/// The boundary of a network, looked for from each row by Newton's steps along the margin's gradient (Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool", 2016) to the first point on the other side, and
+/// then by halving the way there. What is found is on the boundary, if not always its nearest point.
 /// </summary>
 /// <param name="model">The network.</param>
 /// <param name="margin">Makes the margin of each row [rows] of the raw outputs.</param>
@@ -63,8 +63,9 @@ internal sealed class NetworkBoundary(DifferentiableModel model, Func<Tensor, Te
     private const double Tolerance = 1e-4;
     private const double Overshoot = 1.02;
 
-    // As often as a Single can be halved and still tell two points of the way apart.
-    private const int Halvings = 22;
+    // How nearly the way to the boundary is found: less than this a Single cannot tell.
+    private const float Precision = 1e-6f;
+    private const int MostHalvings = 60;
 
     public override double[]? Normal => null;
 
@@ -94,30 +95,30 @@ internal sealed class NetworkBoundary(DifferentiableModel model, Func<Tensor, Te
         return slopes.to(ScalarType.Float64).Norms([1], keepDimensions: true).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
-    // The way from each row to the nearest point on the other side that Newton's steps come to; NaN where they come to none.
+    // The way from each row to the first point on the other side that Newton's steps come to; NaN where they come to none. Steps from there on would end nearer to the boundary, but not nearer to the row.
     private Tensor Cross(Tensor x, Tensor margins, Tensor slopes)
     {
         var way = full_like(x, float.NaN);
         var index = arange(x.shape[0]);
-        var (own, start, point, m, g) = (x, margins, x.clone(), margins, slopes);
-        var best = full([x.shape[0]], double.PositiveInfinity, ScalarType.Float64);
+        var (own, start, point, m, g) = (x, margins, x, margins, slopes);
         for (var step = 0; step < steps && index.shape[0] > 0; step++)
         {
             using var scope = NewDisposeScope();
             var length = Lengths(g);
             point = point.sub(g.div(length).mul(m.unsqueeze(1).div(length)));
             (m, g) = model.Gradient(point, margin);
-            Keep(point, m);
+            var ends = IsAcross(m, start);
+            Keep(point, ends);
 
             // Where it ends on the row's own side the boundary is a little further on.
-            var isAt = start.abs().Times(Tolerance).gt(m.abs());
+            var isAt = start.abs().Times(Tolerance).gt(m.abs()).logical_and(ends.logical_not());
             if (isAt.any().item<bool>())
             {
                 var beyond = own.Plus(point.sub(own).Times(Overshoot));
-                Keep(beyond, margin(model.Forward(beyond)));
+                Keep(beyond, isAt.logical_and(IsAcross(margin(model.Forward(beyond)), start)));
             }
 
-            var goes = isAt.logical_or(m.isfinite().logical_not()).logical_not().nonzero().view(-1);
+            var goes = ends.logical_or(isAt).logical_or(m.isfinite().logical_not()).logical_not().nonzero().view(-1);
             (index, own, start, point, m, g) = (Going(index), Going(own), Going(start), Going(point), Going(m), Going(g));
 
             Tensor Going(Tensor values) => values.index_select(0, goes).MoveToOuterDisposeScope();
@@ -125,15 +126,11 @@ internal sealed class NetworkBoundary(DifferentiableModel model, Func<Tensor, Te
 
         return way;
 
-        void Keep(Tensor points, Tensor found)
+        void Keep(Tensor points, Tensor isFound)
         {
             using var scope = NewDisposeScope();
-            var moved = points.sub(own);
-            var size = moved.to(ScalarType.Float64).Norms([1]);
-            var isNearer = IsAcross(found, start).logical_and(size.lt(best.index_select(0, index))).nonzero().view(-1);
-            var target = index.index_select(0, isNearer);
-            way.index_copy_(0, target, moved.index_select(0, isNearer));
-            best.index_copy_(0, target, size.index_select(0, isNearer));
+            var found = isFound.nonzero().view(-1);
+            way.index_copy_(0, index.index_select(0, found), points.sub(own).index_select(0, found));
         }
     }
 
@@ -142,13 +139,17 @@ internal sealed class NetworkBoundary(DifferentiableModel model, Func<Tensor, Te
     private Tensor Halve(Tensor x, Tensor margins, Tensor way)
     {
         var (near, far) = (zeros(x.shape[0], 1), ones(x.shape[0], 1));
-        for (var halving = 0; halving < Halvings; halving++)
+        for (var halving = 0; halving < MostHalvings; halving++)
         {
             using var scope = NewDisposeScope();
             var middle = near.Plus(far).Times(0.5);
             var isAcross = IsAcross(margin(model.Forward(x.Plus(way.mul(middle)))), margins).unsqueeze(1);
             far.copy_(where(isAcross, middle, far));
             near.copy_(where(isAcross, near, middle));
+
+            // The first point on the other side may be far behind the boundary: what counts is the part of the way that is left.
+            if (!far.sub(near).gt(far.Times(Precision)).any().item<bool>())
+                break;
         }
 
         return way.mul(near.Plus(far).Times(0.5));
