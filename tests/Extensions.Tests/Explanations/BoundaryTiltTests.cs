@@ -307,8 +307,8 @@ public sealed class BoundaryTiltTests
         Refused("'LittleStrength'", () => Ml.Model.EvaluateBoundaryTilt(model, Fitted.Data, new() { LittleStrength = 0.5 }));
         Refused("it must be a network for binary classification", () => Ml.Transforms.BoundaryTilt(Fitted.Model(TaskKind.Multiclass)));
         Refused("it must be a network for binary classification", () => Ml.Transforms.BoundaryTilt(Fitted.Model(TaskKind.Regression)));
-        Refused("LdSvmModelParameters; it must be", () => Ml.Transforms.BoundaryTilt(Ml.BinaryClassification.Trainers.LdSvm("Flag").Fit(Fitted.Named)));
-        Refused("LinearRegressionModelParameters; it must be", () => Ml.Transforms.BoundaryTilt(Ml.Regression.Trainers.Sdca("Target").Fit(Fitted.Named)));
+        Refused("LdSvmModelParameters; it must be", () => Ml.Transforms.BoundaryTilt(Ml.BinaryClassification.Trainers.LdSvm("Flag", numberOfIterations: 10).Fit(Fitted.Named)));
+        Refused("LinearRegressionModelParameters; it must be", () => Ml.Transforms.BoundaryTilt(Ml.Regression.Trainers.Sdca("Target", maximumNumberOfIterations: 1).Fit(Fitted.Named)));
         Refused("multiclass classification", () => Ml.Model.EvaluateBoundaryTilt(Fitted.Model(TaskKind.Regression), Fitted.Data));
         Refused("no predictor", () => Ml.Transforms.BoundaryTilt(Ml.Transforms.CopyColumns("A", "Weight").Fit(Fitted.Data)));
         Refused("no column 'Nowhere'", () => Ml.Transforms.BoundaryTilt(model, new() { LabelColumnName = "Nowhere" }).Fit(Fitted.Data));
