@@ -20,6 +20,7 @@ var benchmarks = new Dictionary<string, Action>
     ["convex"] = Convex.Run,
     ["explain"] = Explain.Run,
     ["tilt"] = Tilt.Run,
+    ["tilt-paths"] = Tilt.Paths,
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
