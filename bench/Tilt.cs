@@ -42,10 +42,12 @@ internal static class Tilt
             var count = rows.Length * 7 / 10;
             var pair = new Pair($"{no} vs {yes}", Ml.Data.LoadFromEnumerable(rows[..count]), Ml.Data.LoadFromEnumerable(rows[count..]));
             Console.WriteLine($"tilt: {pair.Name}, {count} rows to train on, {rows.Length - count} to test");
-            foreach (var estimator in new[] { TiltEstimator.RidgeDiscriminant, TiltEstimator.Logistic })
+
+            // Logistic regression has an offset of its own, which is what is compared.
+            foreach (var (estimator, bias) in new[] { (TiltEstimator.RidgeDiscriminant, TiltBias.Midpoint), (TiltEstimator.Logistic, TiltBias.LogPrior) })
             {
                 foreach (var regularization in new[] { 1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100 })
-                    pair.Tell($"{estimator} λ {regularization:G2}", Ours(new() { Estimator = estimator, Regularization = regularization, PathPoints = 1 }));
+                    pair.Tell($"{estimator} λ {regularization:G2}", Ours(new() { Estimator = estimator, Bias = bias, Regularization = regularization, PathPoints = 1 }));
             }
 
             pair.Tell("RidgeDiscriminant at most 60°", Ours(new()));

@@ -28,7 +28,7 @@ public static class BoundaryTiltCatalog
     /// <returns>
     /// An estimator. Fit it to the training rows with their labels, of which it keeps nothing but the two means; the transformer takes rows with the feature column, or with what the chain makes it of, and
     /// needs no labels. The boundary of a network is looked for by Newton's steps and halving: what is found is on the boundary, but there may be nearer points. Where none is found distance, strength
-    /// and mirror image are NaN.
+    /// and mirror image are NaN. Features must be finite, also where the network takes others.
     /// </returns>
     /// <exception cref="ArgumentException">The model holds no predictor of a feature column, or another one than these.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range; the message names it.</exception>

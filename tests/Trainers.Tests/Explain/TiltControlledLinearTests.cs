@@ -126,6 +126,23 @@ public sealed class TiltControlledLinearTests
     }
 
     [Theory]
+    [InlineData(TiltBias.Midpoint)]
+    [InlineData(TiltBias.MinError)]
+    public void An_evaluation_of_the_boundary_tells_what_the_fit_does(TiltBias bias)
+    {
+        var rows = Rows(300, seed: 12);
+        var data = Ml.Data.LoadFromEnumerable(rows);
+        var model = Ml.BinaryClassification.Trainers.TiltControlledLinear(new TiltControlledLinear.Options { Bias = bias, MaxDeviationAngle = 30, Seed = 1 }).Fit(data);
+        var (report, found) = (TiltControlledLinear.GetReport(model)!, Ml.Model.EvaluateBoundaryTilt(model, data).Tilt!);
+        Assert.Equal(report.DeviationAngleDegrees, found.DeviationAngleDegrees, 1e-3);
+        Assert.Equal(report.AdversarialStrength!.Value, found.AdversarialStrength!.Value, 1e-4);
+        var length = Math.Sqrt(report.Weights.Sum(w => (double)w * w));
+        var told = Ml.Transforms.BoundaryTilt(model).Fit(data).Transform(data).GetColumn<float>("BoundaryDistance").ToArray();
+        for (var row = 0; row < rows.Length; row++)
+            Assert.Equal((report.Bias + rows[row].Features.Zip(report.Weights, (x, w) => (double)x * w).Sum()) / length, told[row], 1e-5);
+    }
+
+    [Theory]
     [InlineData(30, 20)]
     [InlineData(20, 30)]
     public void Singular_vectors_of_rows_give_the_path_that_those_of_the_covariance_give(int count, int width)
