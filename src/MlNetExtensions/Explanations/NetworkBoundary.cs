@@ -60,7 +60,6 @@ internal sealed class NetworkBoundaries : DecisionBoundaries
 /// <param name="steps">Newton steps of a row at most.</param>
 internal sealed class NetworkBoundary(DifferentiableModel model, Func<Tensor, Tensor> margin, int steps) : DecisionBoundary
 {
-    private const double Tolerance = 1e-4;
     private const double Overshoot = 1.02;
 
     // How nearly the way to the boundary is found: less than this a Single cannot tell.
@@ -95,43 +94,30 @@ internal sealed class NetworkBoundary(DifferentiableModel model, Func<Tensor, Te
         return slopes.to(ScalarType.Float64).Norms([1], keepDimensions: true).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
-    // The way from each row to the first point on the other side that Newton's steps come to; NaN where they come to none. Steps from there on would end nearer to the boundary, but not nearer to the row.
+    // The way from each row to the first point on the other side that Newton's steps come to; NaN where they come to none. Without going a little further than they say, steps that end on the row's own
+    // side would never cross. Steps from the other side on would end nearer to the boundary, but not nearer to the row.
     private Tensor Cross(Tensor x, Tensor margins, Tensor slopes)
     {
         var way = full_like(x, float.NaN);
         var index = arange(x.shape[0]);
-        var (own, start, point, m, g) = (x, margins, x, margins, slopes);
+        var (own, start, moved, m, g) = (x, margins, zeros_like(x), margins, slopes);
         for (var step = 0; step < steps && index.shape[0] > 0; step++)
         {
             using var scope = NewDisposeScope();
             var length = Lengths(g);
-            point = point.sub(g.div(length).mul(m.unsqueeze(1).div(length)));
-            (m, g) = model.Gradient(point, margin);
-            var ends = IsAcross(m, start);
-            Keep(point, ends);
-
-            // Where it ends on the row's own side the boundary is a little further on.
-            var isAt = start.abs().Times(Tolerance).gt(m.abs()).logical_and(ends.logical_not());
-            if (isAt.any().item<bool>())
-            {
-                var beyond = own.Plus(point.sub(own).Times(Overshoot));
-                Keep(beyond, isAt.logical_and(IsAcross(margin(model.Forward(beyond)), start)));
-            }
-
-            var goes = ends.logical_or(isAt).logical_or(m.isfinite().logical_not()).logical_not().nonzero().view(-1);
-            (index, own, start, point, m, g) = (Going(index), Going(own), Going(start), Going(point), Going(m), Going(g));
+            moved = moved.sub(g.div(length).mul(m.unsqueeze(1).div(length)));
+            var further = moved.Times(Overshoot);
+            (m, g) = model.Gradient(own.Plus(further), margin);
+            var isAcross = IsAcross(m, start);
+            var found = isAcross.nonzero().view(-1);
+            way.index_copy_(0, index.index_select(0, found), further.index_select(0, found));
+            var goes = isAcross.logical_or(m.isfinite().logical_not()).logical_not().nonzero().view(-1);
+            (index, own, start, moved, m, g) = (Going(index), Going(own), Going(start), Going(moved), Going(m), Going(g));
 
             Tensor Going(Tensor values) => values.index_select(0, goes).MoveToOuterDisposeScope();
         }
 
         return way;
-
-        void Keep(Tensor points, Tensor isFound)
-        {
-            using var scope = NewDisposeScope();
-            var found = isFound.nonzero().view(-1);
-            way.index_copy_(0, index.index_select(0, found), points.sub(own).index_select(0, found));
-        }
     }
 
     private static Tensor IsAcross(Tensor found, Tensor start) => found.sign().mul(start.sign()).IsAbove(0).logical_or(found.isnan()).logical_not();

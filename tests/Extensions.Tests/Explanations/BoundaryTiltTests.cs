@@ -3,7 +3,9 @@ using Microsoft.ML.Data;
 using Microsoft.ML.Trainers;
 using MlNetMlp.Explanations;
 using MlNetMlp.Interop;
+using MlNetMlp.Methods;
 using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
 using MlNetMlp.Scoring;
 using MlNetMlp.Tests.Support;
 
@@ -95,6 +97,40 @@ public sealed class BoundaryTiltTests
             Assert.True(Math.Abs(at[i]) <= 1e-3 * Math.Max(Math.Abs(scores[found[i]]), 0.01), $"row {found[i]}: {at[i]} where it was {scores[found[i]]}");
             Assert.Equal(Math.Sign(scores[found[i]]), Math.Sign(distances[found[i]]));
         }
+    }
+
+    // Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool", 2016, algorithm 1 with its overshoot, row by row.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void No_boundary_is_further_than_where_deep_fool_ends(bool isDense)
+    {
+        var model = Fitted.Model(TaskKind.Binary, isDense);
+        var told = Ml.Transforms.BoundaryTilt(model, Flag).Fit(Fitted.Data).Transform(Fitted.Data);
+        float[] distances = [.. told.GetColumn<float>(Names[0])];
+        using var network = new DifferentiableModel(Fitted.Network(model));
+        var (compared, features) = (0, Features(Fitted.Named));
+        for (var row = 0; row < features.Length; row++)
+        {
+            using var scope = TorchSharp.torch.NewDisposeScope();
+            var x = TorchSharp.torch.tensor(features[row], [1, features[row].Length]);
+            var way = TorchSharp.torch.zeros_like(x);
+            var (margin, slope) = network.Gradient(x, outputs => outputs.flatten());
+            var side = Math.Sign(margin.item<float>());
+            for (var step = 0; step < 20 && Math.Sign(margin.item<float>()) == side; step++)
+            {
+                way.AddScaled(slope, -margin.item<float>() / slope.mul(slope).sum().item<float>());
+                (margin, slope) = network.Gradient(x.Plus(way.Times(1.02)), outputs => outputs.flatten());
+            }
+
+            if (Math.Sign(margin.item<float>()) == side)
+                continue;
+            compared++;
+            var theirs = 1.02 * Math.Sqrt(way.mul(way).sum().item<float>());
+            Assert.True(Math.Abs(distances[row]) <= 1.1 * theirs, $"row {row}: {distances[row]} against {theirs}");
+        }
+
+        Assert.True(compared > 0.9 * features.Length, $"{compared}");
     }
 
     [Fact]

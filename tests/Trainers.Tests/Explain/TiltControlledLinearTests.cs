@@ -228,6 +228,7 @@ public sealed class TiltControlledLinearTests
     }
 
     [Fact]
+    [Trait("Category", "Heavy")]
     public void The_offsets_of_least_error_of_a_whole_path_take_one_pass()
     {
         var rows = Rows(60_000, seed: 11);
