@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.IO.Compression;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Data;
@@ -61,14 +60,9 @@ internal static class Explain
     /// <summary>Digits 0 and 1 of MNIST above or below a block that tells nothing: where ordinary and robust networks look.</summary>
     private static void BlockImages(MLContext ml)
     {
-        var folder = Path.Combine(Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data"), "mnist");
-        if (!Directory.Exists(folder))
-        {
-            Console.WriteLine($"explain: there is no {folder}; set MLNETMLP_DATA.");
+        if (Digits.Read("explain", 0, 1) is not { } digits)
             return;
-        }
-
-        var images = Mnist(folder);
+        Image[] images = [.. digits.Select(entry => new Image { Digit = entry.Pixels, Label = entry.Digit == 1 })];
         new Random(1).Shuffle(images);
         var count = images.Length * 8 / 10;
         var options = new AdversariallyRobustNetwork.Options
@@ -110,24 +104,6 @@ internal static class Explain
         var moved = new ProjectedGradient(PerturbationNorm.L2, 8, Least: 0, Greatest: 1).Move(network, trained.Head, batch, ones(trained.Inputs), 2, random);
         using var noGradient = no_grad();
         return trained.Head.MetricSum(network.call(moved), batch.Labels) / rows.Labels.Length;
-    }
-
-    private static Image[] Mnist(string folder)
-    {
-        var (pixels, labels) = (Unpack("t10k-images-idx3-ubyte.gz")[16..], Unpack("t10k-labels-idx1-ubyte.gz")[8..]);
-        return
-        [
-            .. labels.Select((label, i) => (label, i)).Where(entry => entry.label <= 1).Select(
-                entry => new Image { Digit = [.. pixels.AsSpan(entry.i * 784, 784).ToArray().Select(value => value / 255f)], Label = entry.label == 1 }),
-        ];
-
-        byte[] Unpack(string name)
-        {
-            using var file = new GZipStream(File.OpenRead(Path.Combine(folder, name)), CompressionMode.Decompress);
-            using var memory = new MemoryStream();
-            file.CopyTo(memory);
-            return memory.ToArray();
-        }
     }
 
     private sealed class Image

@@ -19,6 +19,8 @@ var benchmarks = new Dictionary<string, Action>
     ["kernels"] = Kernels.Run,
     ["convex"] = Convex.Run,
     ["explain"] = Explain.Run,
+    ["tilt"] = Tilt.Run,
+    ["tilt-paths"] = Tilt.Paths,
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))

@@ -15,7 +15,6 @@ internal abstract class Explainer : IBlockModel, IDisposable
 {
     // Values of the points of a few steps at once: enough for products to be fast with few rows, not more than stays in the cache with many.
     private const int GroupValues = 1 << 17;
-    private const int LeastRowsOfThread = 64;
 
     private readonly ExplanationState _state;
     private readonly int _scores;
@@ -56,21 +55,9 @@ internal abstract class Explainer : IBlockModel, IDisposable
 
     protected ExplanationOptions Options => _state.Options;
 
-    public unsafe int Compute(in ModelRows rows, Span<float> values)
+    public int Compute(in ModelRows rows, Span<float> values)
     {
-        // Products of some hundred rows are too small for libtorch to share among threads, but parts of the rows are not.
-        var threads = Math.Min(get_num_threads(), rows.Count / LeastRowsOfThread);
-        if (threads < 2)
-        {
-            ComputePart(rows, values);
-        }
-        else
-        {
-            fixed (float* features = rows.Features, labels = rows.Labels, told = values)
-            fixed (DataViewRowId* ids = rows.Ids)
-                ComputeParts((nint)features, (nint)labels, (nint)ids, (nint)told, rows.Count, !rows.Labels.IsEmpty, threads);
-        }
-
+        RowParts.Compute(rows, values, Inputs, Outputs, ComputePart);
         var bad = Finite.IndexOfNonFinite(values);
         return bad < 0 ? -1 : bad / Outputs;
     }
@@ -104,19 +91,8 @@ internal abstract class Explainer : IBlockModel, IDisposable
     /// <summary>Number of classes that labels tell apart; 0 for numbers.</summary>
     protected abstract int LabelClasses { get; }
 
-    private unsafe void ComputeParts(nint features, nint labels, nint ids, nint values, int count, bool hasLabels, int threads) => TorchThreads.ForEach(threads, threads, part =>
-    {
-        var (first, end) = ((int)((long)count * part / threads), (int)((long)count * (part + 1) / threads));
-        var rows = end - first;
-        ComputePart(
-            new(new((float*)features + ((long)first * Inputs), rows * Inputs), hasLabels ? new((float*)labels + first, rows) : [], new((DataViewRowId*)ids + first, rows)),
-            new((float*)values + ((long)first * Outputs), rows * Outputs));
-    });
-
     private void ComputePart(in ModelRows rows, Span<float> values)
     {
-        if (rows.Count == 0)
-            return;
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
         var x = empty(rows.Count, Inputs);

@@ -5,7 +5,7 @@ using Microsoft.ML.Runtime;
 using MlNetMlp.Data;
 using MlNetMlp.Explanations;
 using MlNetMlp.Interop;
-using MlNetMlp.Persistence;
+using MlNetMlp.Methods;
 
 [assembly: LoadableClass(typeof(ExplanationTransformer), null, typeof(SignatureLoadModel), "Contributions of features to predictions", ExplanationTransformer.LoaderSignature)]
 
@@ -16,90 +16,27 @@ namespace MlNetMlp.Interop;
 /// <c>ExplainedClass</c>, the class that is meant. Data views are explained in blocks of rows, and only where the columns are asked for. It holds the model, and is saved with it.
 /// </summary>
 /// <remarks>One transformer serves any number of threads.</remarks>
-public sealed class ExplanationTransformer : ITransformer, IDisposable
+public sealed class ExplanationTransformer : RowDiagnosticTransformer
 {
     internal const string LoaderSignature = "MlNetMlpExplanation";
     internal const string ClassColumnName = "ExplainedClass";
     internal const string DeltaColumnName = "ConvergenceDelta";
-    private const string ModelDirectory = "Model";
-
-    private readonly IHost _host;
-    private readonly ITransformer _model;
-    private readonly ExplainedModel _explained;
-    private readonly Lock _gate = new();
-    private Explainer? _explainer;
 
     internal ExplanationTransformer(IHostEnvironment env, ITransformer model, ExplanationState state)
+        : base(env.Register("Explanation"), model)
     {
-        _host = env.Register("Explanation");
-        (_model, State) = (model, state);
-        _explained = ExplainedModel.Find(model) ?? throw new ModelFormatException($"{ModelDirectory}: the model that is explained holds no predictor of a feature column.");
-        _explained.Check(state.Options);
+        State = state;
+        Explained.Check(state.Options);
     }
 
     /// <summary>What is told, and how.</summary>
     public ExplanationOptions Options => State.Options;
 
-    /// <summary>Name of the column that the model reads.</summary>
-    public string FeatureColumnName => _explained.FeatureColumnName;
-
-    bool ITransformer.IsRowToRowMapper => true;
-
     internal ExplanationState State { get; }
 
-    internal Explainer Explainer
-    {
-        get
-        {
-            lock (_gate)
-                return _explainer ??= _explained.CreateExplainer(_host, State);
-        }
-    }
+    internal Explainer Explainer => (Explainer)Computing;
 
-    /// <summary>The columns after the transformation.</summary>
-    /// <param name="inputSchema">The columns before: the feature column, or what the model makes it of; and the label, where it is read.</param>
-    /// <returns>The columns.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">A column is missing or of another type or width.</exception>
-    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
-    {
-        ArgumentNullException.ThrowIfNull(inputSchema);
-        return _explained.NeedsBefore(inputSchema)
-            ? Chain().GetOutputSchema(inputSchema)
-            : RowToRowMapperTransform.GetOutputSchema(inputSchema, new ExplanationMapper(this, inputSchema));
-    }
-
-    /// <summary>Adds the contributions. They are computed when rows are read.</summary>
-    /// <param name="input">The data.</param>
-    /// <returns>The data with more columns.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">A column is missing or of another type or width.</exception>
-    public IDataView Transform(IDataView input)
-    {
-        ArgumentNullException.ThrowIfNull(input);
-        var data = _explained.Prepare(input);
-        return new BatchedScoreView(_host, data, RowWise(data), Explainer, new(FeatureColumnName));
-    }
-
-    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => _explained.NeedsBefore(inputSchema)
-        ? ((ITransformer)Chain()).GetRowToRowMapper(inputSchema)
-        : RowWise(new EmptyDataView(_host, inputSchema));
-
-    void ICanSaveModel.Save(ModelSaveContext ctx)
-    {
-        ctx.CheckAtModel();
-        ctx.SetVersionInfo(GetVersionInfo());
-        ctx.SaveBinaryStream(ExplanationState.EntryName, writer => writer.Write(State.Write()));
-        ctx.SaveModel(_model, ModelDirectory);
-    }
-
-    /// <summary>Gives native memory back; whoever asks for a row next takes it again. No other thread may be reading rows.</summary>
-    public void Dispose()
-    {
-        lock (_gate)
-        {
-            _explainer?.Dispose();
-            _explainer = null;
-        }
-    }
+    private protected override VersionInfo Version => GetVersionInfo();
 
     internal DataViewSchema.Column[] FindColumns(DataViewSchema schema)
     {
@@ -109,20 +46,22 @@ public sealed class ExplanationTransformer : ITransformer, IDisposable
 
     /// <summary>The class names of the model, as its own column of predictions has them.</summary>
     internal DataViewSchema.Column? PredictedClass(DataViewSchema schema) =>
-        _explained.Predictor.GetOutputSchema(schema).GetColumnOrNull("PredictedLabel") is { Type: KeyDataViewType } column ? column : null;
+        Explained.Predictor.GetOutputSchema(schema).GetColumnOrNull("PredictedLabel") is { Type: KeyDataViewType } column ? column : null;
 
-    private TransformerChain<ITransformer> Chain() => new([.. _explained.Before, new ExplanationTransformer(_host, _explained.Predictor, State)]);
+    private protected override IBlockModel CreateComputing() => Explained.CreateExplainer(Host, State);
+
+    private protected override IRowMapper CreateMapper(DataViewSchema schema) => new ExplanationMapper(this, schema);
+
+    private protected override ExplanationTransformer OfPredictor() => new(Host, Explained.Predictor, State);
+
+    private protected override void SaveState(ModelSaveContext ctx) => ctx.SaveBinaryStream(ExplanationState.EntryName, writer => writer.Write(State.Write()));
 
     private static ExplanationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(GetVersionInfo());
         var state = ExplanationState.Read(JsonEntry.Read(ctx, ExplanationState.EntryName));
-        ctx.LoadModel<ITransformer, SignatureLoadModel>(env, out var model, ModelDirectory);
-        return new(env, model, state);
+        return new(env, LoadModel(env, ctx), state);
     }
-
-    private RowToRowMapperTransform RowWise(IDataView input) =>
-        new(_host, input, new ExplanationMapper(this, input.Schema), schema => new ExplanationMapper(this, schema));
 
     private static VersionInfo GetVersionInfo() => new(
         modelSignature: "MLPEXPLA",

@@ -52,7 +52,7 @@ namespace MlNetMlp.Explain
     /// <summary>What the normal of a <see cref="TiltControlledLinear"/> is found by.</summary>
     public enum TiltEstimator
     {
-        /// <summary>(S + λI)⁻¹(j − i), for all λ from one eigendecomposition.</summary>
+        /// <summary>(S + λI)⁻¹(j − i), for all λ from one decomposition of S, or of the rows where they are fewer than the features or the features more than 2,000.</summary>
         RidgeDiscriminant,
 
         /// <summary>Logistic regression with the penalty λ/2·‖w‖².</summary>
@@ -112,7 +112,7 @@ namespace MlNetMlp.Explain
     /// | --- | --- |
     /// | Machine learning tasks | binary classification |
     /// | Is normalization required? | no, but the angle is one in the space of the features: bring features of many kinds to one scale first |
-    /// | Is caching required? | no: rows are read three times, and streamed where they do not fit the memory budget; for logistic regression they have to fit |
+    /// | Is caching required? | no: rows are read three times, and streamed where they do not fit the memory budget; for logistic regression, and for fewer rows than features, they have to fit |
     /// | Required NuGet in addition to Microsoft.ML | MlNetMlp.Trainers |
     /// | Exportable to ONNX | no |
     ///

@@ -1,4 +1,5 @@
 using MlNetMlp.Data;
+using MlNetMlp.Explanations;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using MlNetMlp.Scoring;
@@ -17,6 +18,10 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
     private const double LowestDecade = -6;
     private const double HighestDecade = 2;
     private const double Precision = 1e-6;
+    private const int MostDenseFeatures = 2000;
+
+    // Scores of a pass that may be kept at once: 256 MiB.
+    private const long KeptScores = 1 << 25;
 
     /// <summary>Fits.</summary>
     /// <returns>The network, and its mean logistic loss on the training rows.</returns>
@@ -32,42 +37,67 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
     private (double[] Weights, double Bias, double Scale, double Loss) Find()
     {
         using var scope = NewDisposeScope();
-        using var classes = ClassMoments.Read(data, head, run);
-        var unit = classes.MeanVariance;
-        var solver = options.Estimator == TiltEstimator.Logistic ? (TiltSolver)new LogisticTilt(data, classes, run) : new RidgeTilt(classes);
+        var (classes, solver) = Prepare();
         using var owned = solver;
+        var unit = classes.MeanVariance;
         double[] grid = [.. Enumerable.Range(0, options.PathPoints).Select(i => Math.Pow(10, LowestDecade + ((HighestDecade - LowestDecade) * i / Math.Max(1, options.PathPoints - 1))))];
-        var path = new List<(double Regularization, double[] Weights, double Bias)>();
 
         // From the strongest on, so that each solution starts near the next.
-        foreach (var regularization in grid.Reverse())
-            path.Insert(0, Solve(regularization));
-        var errors = Errors(path, data.Blocks(BlockRows), classes.Count);
-        var chosen = Choose(path, Solve, regularization => solver.Solve(regularization * unit).Weights, classes);
+        var path = SolveAll([.. grid.Reverse()]).Reverse().ToArray();
+        var errors = Errors(path, data.Blocks(BlockRows), data.RowCount);
+        var chosen = Choose(path, regularization => SolveAll([regularization])[0], regularization => solver.Solve(regularization * unit).Weights, classes.Centroids);
         var (scale, loss) = Calibrate(chosen.Weights, chosen.Bias);
         var report = new TiltReport(
-            classes.Angle(chosen.Weights), classes.Strength(chosen.Weights), chosen.Regularization, [.. chosen.Weights.Select(w => (float)w)], (float)chosen.Bias,
-            [.. path.Select((point, i) => new TiltPoint(point.Regularization, classes.Angle(point.Weights), errors[i]))]);
+            classes.Centroids.AngleDegrees(chosen.Weights), classes.Centroids.Strength(chosen.Weights), chosen.Regularization, [.. chosen.Weights.Select(w => (float)w)], (float)chosen.Bias,
+            [.. path.Select((point, i) => new TiltPoint(point.Regularization, classes.Centroids.AngleDegrees(point.Weights), errors[i]))]);
         run.KeepDiagnostics(report);
         run.Log(FormattableString.Invariant(
             $"Regularisation {chosen.Regularization:G4} of the mean variance: the normal deviates by {report.DeviationAngleDegrees:F1}° from that of the nearest centroid, which makes adversarial examples {report.AdversarialStrength:G4} times as near."));
         return (chosen.Weights, chosen.Bias, scale, loss);
 
-        (double Regularization, double[] Weights, double Bias) Solve(double regularization)
+        (double Regularization, double[] Weights, double Bias)[] SolveAll(double[] regularizations)
         {
-            run.CheckCancelled();
-            var (weights, bias) = solver.Solve(regularization * unit);
-            if (options.Bias == TiltBias.MinError)
-                return (regularization, weights, LeastErrorBias(weights));
-            var offset = options.Estimator == TiltEstimator.Logistic && options.Bias == TiltBias.LogPrior ? bias!.Value
-                : -TensorPrimitives.Dot<double>(weights, classes.Middle) + (options.Bias == TiltBias.LogPrior ? classes.LogPrior : 0);
-            return (regularization, weights, offset);
+            var solutions = new (double[] Weights, double? Bias)[regularizations.Length];
+            for (var i = 0; i < regularizations.Length; i++)
+            {
+                run.CheckCancelled();
+                solutions[i] = solver.Solve(regularizations[i] * unit);
+            }
+
+            var biases = options.Bias == TiltBias.MinError ? LeastErrorBiases([.. solutions.Select(solution => solution.Weights)])
+                : [.. solutions.Select(solution => options.Bias == TiltBias.LogPrior && solution.Bias is { } own ? own : Midpoint(solution.Weights))];
+            return [.. regularizations.Select((regularization, i) => (regularization, solutions[i].Weights, biases[i]))];
         }
+
+        double Midpoint(double[] weights) =>
+            -TensorPrimitives.Dot<double>(weights, [.. classes.Centroids.Middle]) + (options.Bias == TiltBias.LogPrior ? classes.LogPrior : 0);
+    }
+
+    // Rows that are fewer than their features, or features too many for their covariance to be decomposed, are decomposed themselves; rows that do not fit the memory cannot be.
+    private (ClassMoments Classes, TiltSolver Solver) Prepare()
+    {
+        if (options.Estimator == TiltEstimator.Logistic)
+        {
+            var rows = TiltRows.Read(data);
+            var classes = rows.Moments();
+            return (classes, new LogisticTilt(rows, classes.Centroids, run));
+        }
+
+        if (!data.IsStreamed && (data.RowCount < data.FeatureCount || data.FeatureCount > MostDenseFeatures))
+        {
+            using var rows = TiltRows.Read(data);
+            var classes = rows.Moments();
+            return (classes, RidgeTilt.OfRows(rows, classes.Centroids));
+        }
+
+        var (moments, scatter) = ClassMoments.OfSums(data, head, run);
+        using (scatter)
+            return (moments, RidgeTilt.OfCovariance(scatter, moments.Centroids));
     }
 
     private (double Regularization, double[] Weights, double Bias) Choose(
-        List<(double Regularization, double[] Weights, double Bias)> path, Func<double, (double Regularization, double[] Weights, double Bias)> solve, Func<double, double[]> normal,
-        ClassMoments classes)
+        (double Regularization, double[] Weights, double Bias)[] path, Func<double, (double Regularization, double[] Weights, double Bias)> solve, Func<double, double[]> normal,
+        CentroidBoundary centroids)
     {
         if (options.Regularization is { } given)
             return solve(given);
@@ -80,30 +110,30 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
             return path[Array.FindLastIndex(errors, error => error <= limit)];
         }
 
-        if (classes.Angle(path[0].Weights) <= options.MaxDeviationAngle)
+        if (centroids.AngleDegrees(path[0].Weights) <= options.MaxDeviationAngle)
             return path[0];
         var (low, high) = (Math.Log(path[0].Regularization), Math.Log(1e6));
         while (high - low > Precision)
         {
             var middle = (low + high) / 2;
-            if (classes.Angle(normal(Math.Exp(middle))) <= options.MaxDeviationAngle)
+            if (centroids.AngleDegrees(normal(Math.Exp(middle))) <= options.MaxDeviationAngle)
                 high = middle;
             else
                 low = middle;
         }
 
         var chosen = solve(Math.Exp(high));
-        if (classes.Angle(chosen.Weights) > options.MaxDeviationAngle)
-            run.Log(FormattableString.Invariant($"Warning: no regularisation brings the angle down to {options.MaxDeviationAngle}°; it is {classes.Angle(chosen.Weights):G4}°."));
+        if (centroids.AngleDegrees(chosen.Weights) > options.MaxDeviationAngle)
+            run.Log(FormattableString.Invariant($"Warning: no regularisation brings the angle down to {options.MaxDeviationAngle}°; it is {centroids.AngleDegrees(chosen.Weights):G4}°."));
         return chosen;
     }
 
-    private double[] Errors(List<(double Regularization, double[] Weights, double Bias)> path, IEnumerable<RowBlock> blocks, double count)
+    private double[] Errors((double Regularization, double[] Weights, double Bias)[] path, IEnumerable<RowBlock> blocks, double count)
     {
         using var scope = NewDisposeScope();
-        var weights = tensor(path.SelectMany(point => point.Weights).ToArray(), [path.Count, data.FeatureCount]).t();
+        var weights = tensor(path.SelectMany(point => point.Weights).ToArray(), [path.Length, data.FeatureCount]).t();
         var biases = tensor(path.Select(point => point.Bias).ToArray());
-        var wrong = zeros(path.Count, ScalarType.Float64);
+        var wrong = zeros(path.Length, ScalarType.Float64);
         foreach (var block in blocks)
         {
             using var inner = NewDisposeScope();
@@ -118,7 +148,8 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
     // The scale of the logit alone: a shift would move the boundary.
     private (double Scale, double Loss) Calibrate(double[] normal, double bias)
     {
-        var (scores, labels, weights) = Scores(normal, bias);
+        var (columns, labels, weights) = Scores([normal]);
+        double[] scores = [.. columns[0].Select(score => score + bias)];
         var total = weights.Sum();
         var size = Math.Sqrt(scores.Zip(weights, (score, weight) => score * score * weight).Sum() / total);
         if (!(size > 0))
@@ -146,10 +177,17 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
         return (Math.Exp(parameter[0]) / size, result.Value);
     }
 
-    private double LeastErrorBias(double[] normal)
+    // All normals in one pass, or in as few as there is memory for.
+    private double[] LeastErrorBiases(double[][] normals) =>
+        [.. normals.Chunk((int)Math.Clamp(KeptScores / data.RowCount, 1, normals.Length)).SelectMany(some =>
+        {
+            var (columns, labels, weights) = Scores(some);
+            return columns.Select(scores => LeastErrorBias(scores, [.. labels.Zip(weights, (label, weight) => label > 0 ? weight : -weight)]));
+        })];
+
+    // Along the sorted scores: the threshold that the last true and the first false rows by weight are on the wrong side of.
+    private static double LeastErrorBias(double[] scores, double[] signed)
     {
-        var (scores, labels, weights) = Scores(normal, 0);
-        double[] signed = [.. labels.Zip(weights, (label, weight) => label > 0 ? weight : -weight)];
         Array.Sort(scores, signed);
 
         // Below a threshold in the middle of two scores all are false.
@@ -165,51 +203,48 @@ internal sealed class TiltControlledLinearFit(TrainingSet data, TaskHead head, T
         return place == 0 ? -scores[0] + Math.Abs(scores[0]) + 1 : place == scores.Length ? -scores[^1] - 1 : -(scores[place - 1] + scores[place]) / 2;
     }
 
-    private (double[] Scores, float[] Labels, double[] Weights) Scores(double[] normal, double bias)
+    // The products of all rows with each normal.
+    private (double[][] Scores, float[] Labels, double[] Weights) Scores(double[][] normals)
     {
         using var scope = NewDisposeScope();
-        var (scores, labels, weights, direction) = (new List<double>(), new List<float>(), new List<double>(), tensor(normal));
+        var directions = tensor(normals.SelectMany(normal => normal).ToArray(), [normals.Length, data.FeatureCount]);
+        var (scores, labels, weights) = (normals.Select(_ => new List<double>()).ToArray(), new List<float>(), new List<double>());
         foreach (var block in data.Blocks(BlockRows))
         {
             using var inner = NewDisposeScope();
             run.CheckCancelled();
-            scores.AddRange(block.Features.cpu().to(ScalarType.Float64).mv(direction).data<double>().ToArray().Select(score => score + bias));
+            var products = directions.mm(block.Features.cpu().to(ScalarType.Float64).t()).data<double>().ToArray();
+            for (var i = 0; i < scores.Length; i++)
+                scores[i].AddRange(products.AsSpan(i * (int)block.Rows, (int)block.Rows));
             labels.AddRange(TensorMemory.ToFloats(block.Labels));
             weights.AddRange(block.Weights is null ? Enumerable.Repeat(data.MeanWeight, (int)block.Rows) : TensorMemory.ToFloats(block.Weights).Select(weight => weight * data.MeanWeight));
         }
 
-        return ([.. scores], [.. labels], [.. weights]);
+        return ([.. scores.Select(column => column.ToArray())], [.. labels], [.. weights]);
     }
 }
 
-/// <summary>Means and scatter of two classes, in one pass over the rows.</summary>
-internal sealed class ClassMoments : IDisposable
+/// <summary>Means of two classes, and how much rows vary about them.</summary>
+/// <param name="Centroids">The means.</param>
+/// <param name="LogPrior">The logarithm of how many times more rows are true than false.</param>
+/// <param name="MeanVariance">Mean over the features of the variance within the classes; 1 where nothing varies.</param>
+internal sealed record ClassMoments(CentroidBoundary Centroids, double LogPrior, double MeanVariance)
 {
-    private ClassMoments(Tensor scatter, double[] difference, double[] middle, double trueWeight, double falseWeight, double count)
+    /// <summary>Puts the figures together.</summary>
+    /// <param name="middle">(i + j)/2.</param>
+    /// <param name="difference">j − i.</param>
+    /// <param name="trueShare">Share of the rows that are true.</param>
+    /// <param name="meanVariance">Mean variance within the classes.</param>
+    public static ClassMoments Of(Tensor middle, Tensor difference, double trueShare, double meanVariance)
     {
-        Scatter = scatter;
-        (Difference, Middle, Count) = (difference, middle, count);
-        LogPrior = Math.Log(trueWeight / falseWeight);
-        MeanVariance = scatter.diagonal().mean().ToDouble() is > 0 and var variance ? variance : 1;
+        var (m, d) = (middle.data<double>().ToArray(), difference.data<double>().ToArray());
+        return new(
+            new([.. m.Zip(d, (at, by) => at - (by / 2))], [.. m.Zip(d, (at, by) => at + (by / 2))]), Math.Log(trueShare / (1 - trueShare)), meanVariance > 0 ? meanVariance : 1);
     }
 
-    /// <summary>S, pooled within-class covariance, Float64 [D, D].</summary>
-    public Tensor Scatter { get; }
-
-    /// <summary>j − i, the mean of the true rows minus that of the false ones.</summary>
-    public double[] Difference { get; }
-
-    /// <summary>(i + j)/2.</summary>
-    public double[] Middle { get; }
-
-    public double Count { get; }
-
-    public double LogPrior { get; }
-
-    /// <summary>Mean of the diagonal of S.</summary>
-    public double MeanVariance { get; }
-
-    public static ClassMoments Read(TrainingSet data, TaskHead head, TrainingRun run)
+    /// <summary>Reads the rows once.</summary>
+    /// <returns>The figures and S, the pooled covariance within the classes, Float64 [D, D].</returns>
+    public static (ClassMoments Classes, Tensor Covariance) OfSums(TrainingSet data, TaskHead head, TrainingRun run)
     {
         using var scope = NewDisposeScope();
         using var sums = new LeastSquaresSums(data.FeatureCount, 1);
@@ -229,22 +264,50 @@ internal sealed class ClassMoments : IDisposable
         scatter.AddScaled(difference.outer(difference), -share * (1 - share) * centered.Weight);
         var middle = centered.FeatureMeans.clone();
         middle.AddScaled(difference, 0.5 - share);
-        return new(
-            scatter.Times(1 / centered.Weight).DetachFromDisposeScope(), difference.data<double>().ToArray(), middle.data<double>().ToArray(), share, 1 - share, data.RowCount);
+        var covariance = scatter.Times(1 / centered.Weight);
+        return (Of(middle, difference, share, covariance.diagonal().mean().ToDouble()), covariance.DetachFromDisposeScope());
+    }
+}
+
+/// <summary>All rows about (i + j)/2, in double precision.</summary>
+/// <param name="Features">Float64 [N, D].</param>
+/// <param name="Signs">1 for true, −1 for false, Float64 [N].</param>
+/// <param name="Shares">Weights that add up to 1, Float64 [N].</param>
+/// <param name="Middle">(i + j)/2 [D].</param>
+/// <param name="Difference">j − i [D].</param>
+/// <param name="TrueShare">Share of the rows that are true.</param>
+internal sealed record TiltRows(Tensor Features, Tensor Signs, Tensor Shares, Tensor Middle, Tensor Difference, double TrueShare) : IDisposable
+{
+    public static TiltRows Read(TrainingSet data)
+    {
+        using var scope = NewDisposeScope();
+        using var all = data.All();
+        var signs = all.Labels.cpu().to(ScalarType.Float64).Times(2).Plus(-1);
+        var weights = all.Weights?.cpu().to(ScalarType.Float64) ?? ones(all.Rows, ScalarType.Float64);
+        var shares = weights.div(weights.sum());
+        var x = all.Features.cpu().to(ScalarType.Float64);
+        var trueShares = shares.mul(signs.IsAbove(0).to(ScalarType.Float64));
+        var share = trueShares.sum().ToDouble();
+        var (trueMean, falseMean) = (x.t().mv(trueShares).Times(1 / share), x.t().mv(shares.sub(trueShares)).Times(1 / (1 - share)));
+        var middle = trueMean.Plus(falseMean).Times(0.5);
+        return new(Out(x.sub(middle)), Out(signs), Out(shares), Out(middle), Out(trueMean.sub(falseMean)), share);
+
+        static Tensor Out(Tensor values) => values.DetachFromDisposeScope();
     }
 
-    /// <summary>The angle between a normal and that of the nearest centroid, in degrees.</summary>
-    public double Angle(double[] weights) => Math.Acos(Math.Clamp(Cosine(weights), -1, 1)) * 180 / Math.PI;
-
-    /// <summary>1/cos of the angle: how much nearer adversarial examples are than with the boundary of the nearest centroid; null where the normal points another way.</summary>
-    public double? Strength(double[] weights) => Cosine(weights) is > 0 and var cosine ? 1 / cosine : null;
-
-    public void Dispose() => Scatter.Dispose();
-
-    private double Cosine(double[] weights)
+    public ClassMoments Moments()
     {
-        var lengths = TensorPrimitives.Norm<double>(weights) * TensorPrimitives.Norm<double>(Difference);
-        return lengths > 0 ? TensorPrimitives.Dot<double>(weights, Difference) / lengths : 0;
+        using var scope = NewDisposeScope();
+
+        // About the middle each mean has the square ‖j − i‖²/4.
+        var squares = Features.mul(Features).sum(1L).dot(Shares).ToDouble() - (Difference.dot(Difference).ToDouble() / 4);
+        return ClassMoments.Of(Middle, Difference, TrueShare, squares / Features.shape[1]);
+    }
+
+    public void Dispose()
+    {
+        foreach (var tensor in new[] { Features, Signs, Shares, Middle, Difference })
+            tensor.Dispose();
     }
 }
 
@@ -256,69 +319,80 @@ internal abstract class TiltSolver : IDisposable
     public abstract void Dispose();
 }
 
-/// <summary>w = U·(Uᵀ(j − i)/(e + λ)) with S = U·diag(e)·Uᵀ: Fisher's discriminant for λ → 0, the nearest centroid for λ → ∞.</summary>
+/// <summary>
+/// w = V·(Vᵀ(j − i)/(e + λ)) + r/λ with S = V·diag(e)·Vᵀ and r the part of j − i along which no row varies: Fisher's discriminant for λ → 0, the nearest centroid for λ → ∞.
+/// </summary>
 internal sealed class RidgeTilt : TiltSolver
 {
     private readonly Tensor _vectors;
     private readonly double[] _values;
     private readonly double[] _projections;
+    private readonly double[] _rest;
 
-    public RidgeTilt(ClassMoments classes)
+    private RidgeTilt(Tensor values, Tensor vectors, CentroidBoundary centroids)
     {
-        using var scope = NewDisposeScope();
-        var (values, vectors) = linalg.eigh(classes.Scatter);
         _vectors = vectors.DetachFromDisposeScope();
         _values = [.. values.data<double>().ToArray().Select(value => Math.Max(0, value))];
-        _projections = vectors.t().mv(tensor(classes.Difference)).data<double>().ToArray();
+        var difference = tensor([.. centroids.Difference]);
+        var projections = vectors.t().mv(difference);
+        _projections = projections.data<double>().ToArray();
+
+        // Where the vectors are a basis of the whole space what is left is a rounding error, which must not be divided by λ.
+        _rest = vectors.shape[1] < vectors.shape[0] ? difference.sub(vectors.mv(projections)).data<double>().ToArray() : new double[vectors.shape[0]];
+    }
+
+    /// <summary>By the eigenvectors of S: D³ operations.</summary>
+    public static RidgeTilt OfCovariance(Tensor covariance, CentroidBoundary centroids)
+    {
+        using var scope = NewDisposeScope();
+        var (values, vectors) = linalg.eigh(covariance);
+        return new(values, vectors, centroids);
+    }
+
+    /// <summary>By the singular vectors of the rows about the means of their classes: N·D·min(N, D) operations, and S is never there.</summary>
+    public static RidgeTilt OfRows(TiltRows rows, CentroidBoundary centroids)
+    {
+        using var scope = NewDisposeScope();
+        var within = rows.Features.sub(rows.Signs.Times(0.5).outer(rows.Difference)).mul_(rows.Shares.sqrt().unsqueeze(1));
+        var (_, singular, transposed) = linalg.svd(within, fullMatrices: false);
+        return new(singular.mul(singular), transposed.t(), centroids);
     }
 
     public override (double[] Weights, double? Bias) Solve(double penalty)
     {
         using var scope = NewDisposeScope();
         double[] shrunk = [.. _projections.Zip(_values, (projection, value) => projection / (value + penalty))];
-        return (_vectors.mv(tensor(shrunk)).data<double>().ToArray(), null);
+        var weights = _vectors.mv(tensor(shrunk)).data<double>().ToArray();
+        for (var i = 0; i < weights.Length; i++)
+            weights[i] += _rest[i] / penalty;
+        return (weights, null);
     }
 
     public override void Dispose() => _vectors.Dispose();
 }
 
 /// <summary>The least mean log(1 + exp(−y(w·x + b))) + λ/2·‖w‖², from the solution before.</summary>
-internal sealed class LogisticTilt : TiltSolver
+internal sealed class LogisticTilt(TiltRows rows, CentroidBoundary centroids, TrainingRun run) : TiltSolver
 {
-    private readonly TrainingRun _run;
-    private readonly Tensor _x;
-    private readonly Tensor _signs;
-    private readonly Tensor _weights;
-    private readonly double[] _parameters;
+    // The loss bends by λ at least along w, so that w is no further from the solution than ‖gradient‖/λ.
+    private const double WantedError = 1e-5;
+    private const double AcceptedError = 1e-3;
 
-    public LogisticTilt(TrainingSet data, ClassMoments classes, TrainingRun run)
-    {
-        using var scope = NewDisposeScope();
-        using var all = data.All();
-        _run = run;
-        _x = all.Features.cpu().to(ScalarType.Float64).sub(tensor(classes.Middle)).DetachFromDisposeScope();
-        _signs = all.Labels.cpu().to(ScalarType.Float64).Times(2).Plus(-1).DetachFromDisposeScope();
-        var weights = all.Weights?.cpu().to(ScalarType.Float64) ?? ones(all.Rows, ScalarType.Float64);
-        _weights = weights.div(weights.sum()).DetachFromDisposeScope();
-        _parameters = new double[data.FeatureCount + 1];
-        Middle = classes.Middle;
-    }
-
-    private double[] Middle { get; }
+    private readonly double[] _parameters = new double[centroids.Middle.Count + 1];
 
     public override (double[] Weights, double? Bias) Solve(double penalty)
     {
         var width = _parameters.Length - 1;
-        LbfgsMinimizer.Minimize(
+        var result = LbfgsMinimizer.Minimize(
             _parameters,
             gradient =>
             {
-                _run.CheckCancelled();
+                run.CheckCancelled();
                 using var scope = NewDisposeScope();
                 var w = tensor(_parameters.AsSpan(0, width).ToArray());
-                var margins = _x.mv(w).Plus(_parameters[width]).mul(_signs);
-                var pull = margins.neg().sigmoid().mul(_signs).mul(_weights);
-                _x.t().mv(pull).neg().data<double>().CopyTo(gradient);
+                var margins = rows.Features.mv(w).Plus(_parameters[width]).mul(rows.Signs);
+                var pull = margins.neg().sigmoid().mul(rows.Signs).mul(rows.Shares);
+                rows.Features.t().mv(pull).neg().data<double>().CopyTo(gradient);
                 gradient[width] = -pull.sum().ToDouble();
                 var squares = 0.0;
                 for (var i = 0; i < width; i++)
@@ -327,17 +401,21 @@ internal sealed class LogisticTilt : TiltSolver
                     squares += _parameters[i] * _parameters[i];
                 }
 
-                return nn.functional.softplus(margins.neg()).dot(_weights).ToDouble() + (penalty * squares / 2);
+                return nn.functional.softplus(margins.neg()).dot(rows.Shares).ToDouble() + (penalty * squares / 2);
             },
-            new() { MaxIterations = 1000, GradientTolerance = 1e-10, RelativeTolerance = 1e-14 });
+            new() { MaxIterations = 5000, MaxEvaluations = 15_000, GradientTolerance = 0, RelativeTolerance = 0 },
+            progress => Error(progress.GradientNorm) > WantedError);
+        if (Error(result.GradientNorm) is var error && !(error <= AcceptedError))
+        {
+            run.Log(FormattableString.Invariant(
+                $"Warning: with the penalty {penalty:G4} the logistic regression is not solved after {result.Iterations} steps ({result.Reason}): its normal may be off by {error:G2} of its length."));
+        }
+
         double[] weights = _parameters[..width];
-        return (weights, _parameters[width] - TensorPrimitives.Dot<double>(weights, Middle));
+        return (weights, _parameters[width] - TensorPrimitives.Dot<double>(weights, [.. centroids.Middle]));
+
+        double Error(double gradientNorm) => gradientNorm == 0 ? 0 : gradientNorm / (penalty * TensorPrimitives.Norm<double>(_parameters.AsSpan(0, width)));
     }
 
-    public override void Dispose()
-    {
-        _x.Dispose();
-        _signs.Dispose();
-        _weights.Dispose();
-    }
+    public override void Dispose() => rows.Dispose();
 }

@@ -1,7 +1,10 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Explain;
+using MlNetMlp.Runtime;
 using MlNetMlp.Tests.Support;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace MlNetMlp.Tests.Explain;
 
@@ -122,6 +125,134 @@ public sealed class TiltControlledLinearTests
         Assert.True(Error(TiltBias.MinError) <= Error(TiltBias.LogPrior));
     }
 
+    [Theory]
+    [InlineData(TiltBias.Midpoint)]
+    [InlineData(TiltBias.MinError)]
+    public void An_evaluation_of_the_boundary_tells_what_the_fit_does(TiltBias bias)
+    {
+        var rows = Rows(300, seed: 12);
+        var data = Ml.Data.LoadFromEnumerable(rows);
+        var model = Ml.BinaryClassification.Trainers.TiltControlledLinear(new TiltControlledLinear.Options { Bias = bias, MaxDeviationAngle = 30, Seed = 1 }).Fit(data);
+        var (report, found) = (TiltControlledLinear.GetReport(model)!, Ml.Model.EvaluateBoundaryTilt(model, data).Tilt!);
+        Assert.Equal(report.DeviationAngleDegrees, found.DeviationAngleDegrees, 1e-3);
+        Assert.Equal(report.AdversarialStrength!.Value, found.AdversarialStrength!.Value, 1e-4);
+        var length = Math.Sqrt(report.Weights.Sum(w => (double)w * w));
+        var told = Ml.Transforms.BoundaryTilt(model).Fit(data).Transform(data).GetColumn<float>("BoundaryDistance").ToArray();
+        for (var row = 0; row < rows.Length; row++)
+            Assert.Equal((report.Bias + rows[row].Features.Zip(report.Weights, (x, w) => (double)x * w).Sum()) / length, told[row], 1e-5);
+    }
+
+    [Theory]
+    [InlineData(30, 20)]
+    [InlineData(20, 30)]
+    public void Singular_vectors_of_rows_give_the_path_that_those_of_the_covariance_give(int count, int width)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (x, signs) = (TestData.Normal(1, count, width).to(ScalarType.Float64), torch.ones(count, ScalarType.Float64));
+        signs.narrow(0, 0, count / 3).neg_();
+        var shares = TestData.Normal(2, count).abs().to(ScalarType.Float64);
+        shares.div_(shares.sum());
+        var difference = TestData.Normal(3, width).to(ScalarType.Float64);
+        using var rows = new TiltRows(x, signs, shares, torch.zeros(width, ScalarType.Float64), difference, 2.0 / 3);
+        var within = x.sub(signs.Times(0.5).outer(difference));
+        var centroids = rows.Moments().Centroids;
+        using var thin = RidgeTilt.OfRows(rows, centroids);
+        using var dense = RidgeTilt.OfCovariance(within.t().mm(within.mul(shares.unsqueeze(1))), centroids);
+        foreach (var penalty in new[] { 1e-4, 1e-2, 1, 100 })
+        {
+            var (expected, found) = (dense.Solve(penalty).Weights, thin.Solve(penalty).Weights);
+            for (var i = 0; i < width; i++)
+                Assert.Equal(expected[i], found[i], 1e-9 * expected.Max(Math.Abs));
+        }
+    }
+
+    // Every row twice has the same means and covariances, but more rows than features: what is decomposed is then the covariance.
+    [Theory]
+    [InlineData(TiltEstimator.RidgeDiscriminant)]
+    [InlineData(TiltEstimator.Logistic)]
+    public void Fewer_rows_than_features_give_what_the_same_rows_twice_give(TiltEstimator estimator)
+    {
+        const int width = 60;
+        var random = new Random(9);
+        Wide[] rows =
+        [
+            .. Enumerable.Range(0, 40).Select(row => new Wide { Label = row % 3 == 0, Features = [.. Enumerable.Range(0, width).Select(i => (float)((random.NextDouble() - 0.5) * (1 + (i % 4))) + (row % 3 == 0 && i < 9 ? 0.5f : 0))] }),
+        ];
+        foreach (var regularization in new double?[] { 1e-3, 0.1, null })
+        {
+            var options = new TiltControlledLinear.Options { Estimator = estimator, Regularization = regularization, PathPoints = 5, Seed = 1 };
+            var (thin, dense) = (Of(rows), Of([.. rows, .. rows]));
+            var size = dense.Weights.Max(Math.Abs);
+            for (var i = 0; i < width; i++)
+                Assert.Equal(dense.Weights[i], thin.Weights[i], (estimator == TiltEstimator.Logistic ? 1e-4 : 1e-5) * size);
+            Assert.Equal(dense.Bias, thin.Bias, 1e-4 * size);
+            for (var i = 0; i < 5; i++)
+            {
+                Assert.Equal(dense.Path[i].AngleDegrees, thin.Path[i].AngleDegrees, 1e-2);
+                Assert.Equal(dense.Path[i].TrainError, thin.Path[i].TrainError);
+            }
+
+            TiltReport Of(Wide[] some)
+            {
+                var schema = SchemaDefinition.Create(typeof(Wide));
+                schema[nameof(Wide.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, width);
+                return TiltControlledLinear.GetReport(Ml.BinaryClassification.Trainers.TiltControlledLinear(options).Fit(Ml.Data.LoadFromEnumerable(some, schema)))!;
+            }
+        }
+    }
+
+    [Fact]
+    public void The_logistic_normal_is_where_its_loss_is_flat()
+    {
+        var rows = Rows(300, seed: 10);
+        foreach (var regularization in new[] { 1e-4, 1e-2, 1 })
+        {
+            var report = Report(rows, new() { Estimator = TiltEstimator.Logistic, Regularization = regularization, Bias = TiltBias.LogPrior, PathPoints = 1 });
+            var (falseMean, trueMean) = Means(rows);
+            var variance = Enumerable.Range(0, Inputs).Average(i => rows.Average(row => Math.Pow(row.Features[i] - (row.Label ? trueMean : falseMean)[i], 2)));
+            var slope = new double[Inputs + 1];
+            foreach (var row in rows)
+            {
+                var score = report.Bias + row.Features.Zip(report.Weights, (x, w) => (double)x * w).Sum();
+                var pull = ((1 / (1 + Math.Exp(-score))) - (row.Label ? 1 : 0)) / rows.Length;
+                for (var i = 0; i < Inputs; i++)
+                    slope[i] += pull * row.Features[i];
+                slope[Inputs] += pull;
+            }
+
+            var penalty = regularization * variance;
+            var length = Math.Sqrt(report.Weights.Sum(w => (double)w * w));
+            for (var i = 0; i <= Inputs; i++)
+                Assert.Equal(0, slope[i] + (i < Inputs ? penalty * report.Weights[i] : 0), Math.Max(1e-6, 1e-4 * penalty * length));
+        }
+    }
+
+    [Fact]
+    [Trait("Category", "Heavy")]
+    public void The_offsets_of_least_error_of_a_whole_path_take_one_pass()
+    {
+        var rows = Rows(60_000, seed: 11);
+        Assert.Equal(Passes(TiltBias.MinError, 3), Passes(TiltBias.MinError, 33));
+
+        // One for the path, one for the normal that is chosen.
+        Assert.Equal(Passes(TiltBias.Midpoint, 3) + 2, Passes(TiltBias.MinError, 3));
+
+        int Passes(TiltBias bias, int points)
+        {
+            var passes = 0;
+            var options = new TiltControlledLinear.Options { Bias = bias, PathPoints = points, MaxDeviationAngle = 10, MemoryBudget = 1_000_000, Seed = 1 };
+            Ml.BinaryClassification.Trainers.TiltControlledLinear(options).Fit(Ml.Data.LoadFromEnumerable(Counted()));
+            return passes;
+
+            IEnumerable<Row> Counted()
+            {
+                passes++;
+                foreach (var row in rows)
+                    yield return row;
+            }
+        }
+    }
+
     /// <summary>The card of MNIST's 3 and 7: with little regularisation the boundary tilts, adversarial examples come near, and accuracy on other rows is lost.</summary>
     [DataFact("mnist")]
     public void The_strongest_adversarial_examples_cost_accuracy()
@@ -202,6 +333,13 @@ public sealed class TiltControlledLinearTests
     {
         [VectorType(Inputs)]
         public float[] Features { get; set; } = new float[Inputs];
+
+        public bool Label { get; set; }
+    }
+
+    private sealed class Wide
+    {
+        public float[] Features { get; set; } = [];
 
         public bool Label { get; set; }
     }
