@@ -52,7 +52,7 @@ namespace MlNetMlp.Explain
     /// <summary>What the normal of a <see cref="TiltControlledLinear"/> is found by.</summary>
     public enum TiltEstimator
     {
-        /// <summary>(S + λI)⁻¹(j − i), for all λ from one decomposition of S, or of the rows where they are fewer than the features or the features more than 2,000.</summary>
+        /// <summary>(S + λI)⁻¹(j − i), for all λ from one decomposition of S, or of the rows where they are fewer than the features.</summary>
         RidgeDiscriminant,
 
         /// <summary>Logistic regression with the penalty λ/2·‖w‖².</summary>
