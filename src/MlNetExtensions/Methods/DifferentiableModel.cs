@@ -84,7 +84,7 @@ public sealed class DifferentiableModel : IDisposable
     private static (Tensor Values, Tensor Gradients) Slopes(Tensor at, Func<Tensor, Tensor> compute)
     {
         using var scope = NewDisposeScope();
-        var x = at.detach().clone().requires_grad_();
+        var x = at.detach().requires_grad_();
         using var withGradient = enable_grad();
         var values = compute(x);
         using var total = values.sum();
