@@ -29,7 +29,7 @@ public sealed class SetTests
     public void Rows_are_laid_out_as_count_context_items_and_zeros(bool streamed)
     {
         SetRow[] rows = [.. Rows(20)];
-        var columns = FeatureColumns.Of(View(rows).Schema, "Items", new SetInput(Width, ["Place", "Time"], null));
+        var columns = FeatureColumns.Of(View(rows).Schema, "Items", new SetInput(Width, ["Place", "Time"], null), []);
         var width = columns.Sets!.RowWidth(rows.Max(row => row.Items.Length) / Width);
         var budget = streamed ? RowStore.BytesPerRow(width, 1) * 6 : long.MaxValue;
         var settings = new LoadSettings(TaskKind.Regression, new ColumnNames(columns, "Target", null, null), [], null, 0, budget, false, 1);
