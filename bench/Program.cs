@@ -19,6 +19,7 @@ var benchmarks = new Dictionary<string, Action>
     ["kernels"] = Kernels.Run,
     ["convex"] = Convex.Run,
     ["explain"] = Explain.Run,
+    ["fields"] = Fields.Run,
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))

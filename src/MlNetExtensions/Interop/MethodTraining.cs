@@ -38,6 +38,14 @@ internal sealed class MethodTraining
 
     public NetworkOptions Options => _method.Options;
 
+    /// <summary>Refuses a method whose models tools cannot score that hand over single vectors.</summary>
+    /// <param name="tool">Name of the tool.</param>
+    public void CheckSingleVectors(string tool)
+    {
+        if (_method.Columns.Count > 0 || _method.Sets is { ContextColumnNames.Count: > 0 } or { CountColumnName: not null })
+            throw new ArgumentException($"{_method.Name} reads several columns of a row, so {tool} cannot score its models: it hands over single vectors.");
+    }
+
     /// <summary>Checks that the options suit a task.</summary>
     /// <param name="task">The task.</param>
     public void CheckOptions(TaskAdapter task)

@@ -133,6 +133,19 @@ public sealed class KeyEmbedding : Module<Tensor, Tensor>
         return Array.TrueForAll(_widths, width => width == 1) ? vectors : Mean(vectors, keys);
     }
 
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        // The base class knows only of those buffers that fields hold.
+        if (disposing)
+        {
+            foreach (var name in (string[])[Limits, Offsets, Outside, Places])
+                get_buffer(name)?.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
     private Tensor Mean(Tensor vectors, Tensor keys)
     {
         var parts = new List<Tensor>();

@@ -93,13 +93,7 @@ public sealed class RowAdam : IDisposable
             return;
         }
 
-        var width = _table.Width;
-        for (var i = 0; i < _rows.Count; i++)
-        {
-            var row = RowOf(_table.Weight, _rows[i]);
-            for (var j = 0; j < width; j++)
-                _gradient[(i * width) + j] += (float)decay * row[j];
-        }
+        AddPenaltyOnHost((float)decay);
     }
 
     /// <summary>The sum of the squares of the gradient.</summary>
@@ -214,7 +208,17 @@ public sealed class RowAdam : IDisposable
         }
     }
 
-    private unsafe Span<float> RowOf(Tensor table, long row) => new(TensorMemory.Address(table) + (row * _table.Width), _table.Width);
+    private unsafe void AddPenaltyOnHost(float decay)
+    {
+        var start = TensorMemory.Address(_table.Weight);
+        var width = _table.Width;
+        for (var i = 0; i < _rows.Count; i++)
+        {
+            var row = start + (_rows[i] * width);
+            for (var j = 0; j < width; j++)
+                _gradient[(i * width) + j] += decay * row[j];
+        }
+    }
 
     private (Tensor Rows, Tensor Gradient) Gather()
     {

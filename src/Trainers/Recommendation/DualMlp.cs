@@ -77,7 +77,11 @@ namespace MlNetMlp.Recommendation
     /// </remarks>
     public sealed class DualMlp(DualMlp.Options options) : INetworkMethod
     {
-        /// <inheritdoc cref="TwoStreamOptions"/>
+        /// <summary>
+        /// Options of <see cref="DualMlp"/>. Of the options of all networks that are trained by gradients some have other defaults:
+        /// <see cref="NetworkOptions.FeatureColumnName"/> is null, <see cref="GradientTrainedOptions.Optimizer"/> is Adam,
+        /// <see cref="GradientTrainedOptions.Patience"/> 2 and <see cref="GradientTrainedOptions.GradientClipNorm"/> 10.
+        /// </summary>
         public sealed record Options : TwoStreamOptions;
 
         /// <inheritdoc/>

@@ -128,7 +128,11 @@ namespace MlNetMlp.Recommendation
     /// </remarks>
     public sealed class FinalMlp(FinalMlp.Options options) : INetworkMethod
     {
-        /// <inheritdoc cref="TwoStreamOptions"/>
+        /// <summary>
+        /// Options of <see cref="FinalMlp"/>. Of the options of all networks that are trained by gradients some have other defaults:
+        /// <see cref="NetworkOptions.FeatureColumnName"/> is null, <see cref="GradientTrainedOptions.Optimizer"/> is Adam,
+        /// <see cref="GradientTrainedOptions.Patience"/> 2 and <see cref="GradientTrainedOptions.GradientClipNorm"/> 10.
+        /// </summary>
         public sealed record Options : TwoStreamOptions
         {
             /// <summary>Whether each stream weighs the fields by a gate of its own; true by default.</summary>

@@ -167,19 +167,18 @@ internal sealed class FinalMlpNetwork : Network
             }
         }
 
-        foreach (var network in new[] { (Embedding: Keys, Indices: Enumerable.Range(0, counts.Length).ToArray()), .. Contexts() })
+        Declare(Keys, [.. Enumerable.Range(0, counts.Length)]);
+        Declare(gate1?.Context, _definition.Gate1Context);
+        Declare(gate2?.Context, _definition.Gate2Context);
+
+        void Declare(KeyEmbedding? embedding, ValueList<int> columns)
         {
-            for (var i = 0; i < network.Indices.Length; i++)
+            for (var i = 0; i < columns.Count && embedding is not null; i++)
             {
-                var count = counts[network.Indices[i]];
-                network.Embedding.SetRare(i, Enumerable.Range(1, count.Length - 2).Where(key => count[key] < fewest));
+                var count = counts[columns[i]];
+                embedding.SetRare(i, Enumerable.Range(1, count.Length - 2).Where(key => count[key] < fewest));
             }
         }
-
-        IEnumerable<(KeyEmbedding Embedding, int[] Indices)> Contexts() =>
-            new[] { (gate1, _definition.Gate1Context), (gate2, _definition.Gate2Context) }
-                .Where(pair => pair.Item1?.Context is not null)
-                .Select(pair => (pair.Item1!.Context!, (int[])[.. pair.Item2.Order()]));
     }
 
     /// <summary>2σ(g), by which a stream stresses or passes over what each field says.</summary>
@@ -199,7 +198,7 @@ internal sealed class FinalMlpNetwork : Network
             var d = definition.EmbeddingDim;
             _fields = definition.Fields;
             if (columns.Count > 0)
-                context = new KeyEmbedding(definition.Layout!, [.. columns.Order()], d, device, definition.HasRare);
+                context = new KeyEmbedding(definition.Layout!, columns, d, device, definition.HasRare);
             else
                 start = new Parameter(empty(1, d, device: device));
             var width = Math.Max(1, columns.Count) * d;

@@ -6,11 +6,6 @@ using MlNetMlp.Training;
 namespace MlNetMlp.Recommendation;
 
 /// <summary>What <see cref="FinalMlp"/> and <see cref="DualMlp"/> have in common.</summary>
-/// <remarks>
-/// Of the options of all networks that are trained by gradients some have other defaults: <see cref="NetworkOptions.FeatureColumnName"/> is null,
-/// <see cref="GradientTrainedOptions.Optimizer"/> is Adam, <see cref="GradientTrainedOptions.Patience"/> 2 and
-/// <see cref="GradientTrainedOptions.GradientClipNorm"/> 10.
-/// </remarks>
 public abstract record TwoStreamOptions : GradientTrainedOptions
 {
     private const int MostUnits = 1 << 16;

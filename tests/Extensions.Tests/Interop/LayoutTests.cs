@@ -194,9 +194,7 @@ public sealed class LayoutTests
     {
         var data = Keys().Fit(View(Rows(60))).Transform(View(Rows(60)));
         var binary = Ml.BinaryClassification.Trainers.CreateTrainer(new KeyedLinear(Plain with { LabelColumnName = "Flag" }));
-        var labelled = Ml.Transforms.Conversion.MapValueToKey("Kind", "Text").Fit(data).Transform(data);
-        var several = Ml.MulticlassClassification.Trainers.OneVersusAll(binary, "Kind").Fit(labelled);
-        Assert.Contains("several columns", Assert.ThrowsAny<Exception>(() => several.Transform(labelled).Preview()).ToString(), StringComparison.Ordinal);
+        Assert.Contains("several columns", Assert.ThrowsAny<ArgumentException>(() => Ml.MulticlassClassification.Trainers.OneVersusAll(binary)).Message, StringComparison.Ordinal);
         var model = Ml.Regression.Trainers.CreateTrainer(new KeyedLinear(Plain)).Fit(data);
         Assert.Contains("other columns", Assert.ThrowsAny<ArgumentException>(() => Ml.Transforms.ExplainPrediction(model)).Message, StringComparison.Ordinal);
         var flagged = binary.Fit(data);
