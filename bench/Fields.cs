@@ -32,13 +32,22 @@ internal static class Fields
         Gate1Context = [Name(0)], Gate2Context = [Name(1)], BatchSize = Batch, Epochs = Epochs, ValidationFraction = 0, Seed = 1,
     };
 
-    public static void Run()
+    private static readonly Dictionary<string, Action> Parts = new()
     {
-        Steps();
-        ManyKeys();
-        Likes();
-        foreach (var (name, train, test, label) in new[] { ("adult", "adult/adult_train.csv.gz", "adult/adult_test.csv.gz", "income"), ("bank_marketing", "bank_marketing/bank_full.csv.gz", null, "y") })
-            Peers(name, train, test, label);
+        ["steps"] = Steps,
+        ["keys"] = ManyKeys,
+        ["likes"] = Likes,
+        ["adult"] = () => Peers("adult", "adult/adult_train.csv.gz", "adult/adult_test.csv.gz", "income"),
+        ["bank"] = () => Peers("bank_marketing", "bank_marketing/bank_full.csv.gz", null, "y"),
+    };
+
+    public static void Run(ILookup<string, string> options)
+    {
+        foreach (var part in options["parts"].SelectMany(names => names.Split(',')).DefaultIfEmpty("all"))
+        {
+            foreach (var (_, run) in Parts.Where(known => part == "all" || part == known.Key))
+                run();
+        }
     }
 
     private static string Name(int field) => string.Create(CultureInfo.InvariantCulture, $"F{field}");
