@@ -11,6 +11,7 @@ using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 using MlNetMlp.Tests.Support;
+using MlNetMlp.Training;
 
 namespace MlNetMlp.Tests.Interop;
 
@@ -212,6 +213,22 @@ public sealed class LayoutTests
         var other = options with { Inputs = [new("Other")] };
         var renamed = Ml.Transforms.CopyColumns("Other", "User").Fit(Numbered(4, [1, 2])).Transform(Numbered(4, [1, 2]));
         Assert.Contains("InitialModel", Assert.ThrowsAny<InvalidOperationException>(() => Ml.Regression.Trainers.CreateTrainer(new KeyedLinear(other)).Fit(renamed, first.Model)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Full_batches_cannot_train_tables_of_rows()
+    {
+        var options = Plain with { Optimizer = OptimizerKind.Lbfgs };
+        Assert.Contains("L-BFGS", Assert.ThrowsAny<InvalidOperationException>(() => Chain(options).Fit(View(Rows(20)))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Batches_in_parts_train_tables_as_whole_ones_do()
+    {
+        var options = Plain with { BatchSize = 20, RowDecay = 0.01, GradientClipNorm = 0.5 };
+        float[] whole = Fitted.Scores(Chain(options).Fit(View(Rows(60))), View(Rows(60))), parts = Fitted.Scores(Chain(options with { MicroBatchSize = 7 }).Fit(View(Rows(60))), View(Rows(60)));
+        Assert.Equal(whole, parts, (x, y) => Math.Abs(x - y) < 1e-3);
+        Assert.NotEqual(whole, Fitted.Scores(Chain(options with { RowDecay = 10 }).Fit(View(Rows(60))), View(Rows(60))));
     }
 
     [Fact]

@@ -1,14 +1,16 @@
+using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Recommendation;
 using MlNetMlp.Runtime;
 using MlNetMlp.Training;
+using Xunit.Abstractions;
 
 namespace MlNetMlp.Tests.Recommendation;
 
 /// <summary><see cref="FinalMlp"/> and <see cref="DualMlp"/> as trainers.</summary>
-public sealed class FinalMlpTests
+public sealed class FinalMlpTests(ITestOutputHelper output)
 {
     private static readonly MLContext Ml = new(1);
 
@@ -82,6 +84,18 @@ public sealed class FinalMlpTests
     }
 
     [Fact]
+    public void The_learning_rate_falls_once_the_validation_loss_does_not()
+    {
+        var (train, test) = Data();
+        var model = Ml.BinaryClassification.Trainers.FinalMlp(Small with { LearningRate = 0.3, PlateauFactor = 1e-9, BatchNorm = false }).Fit(train, test);
+        var losses = model.Model.Network.LearningCurve.Points.Select(point => point.ValidationLoss!.Value).ToArray();
+        var first = Enumerable.Range(1, losses.Length - 1).First(i => losses[i] >= losses[..i].Min());
+        Assert.InRange(first, 1, losses.Length - 3);
+        Assert.All(losses[(first + 1)..], loss => Assert.Equal(losses[first], loss, 1e-2 * losses[first]));
+        Assert.True(losses[..(first + 1)].Max() - losses[..(first + 1)].Min() > 3e-2 * losses[first], string.Join(' ', losses));
+    }
+
+    [Fact]
     public void Options_that_do_not_fit_each_other_are_refused_by_name()
     {
         (FinalMlp.Options Options, string Name)[] wrong =
@@ -100,7 +114,13 @@ public sealed class FinalMlpTests
     [Trait("Category", "Heavy")]
     public void Products_of_the_streams_tell_what_their_sum_cannot()
     {
-        double[] gains = [.. Enumerable.Range(0, 3).Select(seed => StreamsOfFactors.Auc(seed, heads: 4).Auc - StreamsOfFactors.Auc(seed, heads: 0).Auc)];
+        double[] gains = [.. Enumerable.Range(0, 3).Select(seed =>
+        {
+            var (sum, oracle) = StreamsOfFactors.Auc(seed, heads: 0);
+            double[] products = [.. new[] { 1, 4, 16 }.Select(heads => StreamsOfFactors.Auc(seed, heads).Auc)];
+            output.WriteLine($"seed {seed}: sum {sum:0.000}; k = 1, 4, 16: {string.Join(", ", products.Select(auc => auc.ToString("0.000", CultureInfo.InvariantCulture)))}; true logit {oracle:0.000}");
+            return products.Min() - sum;
+        })];
         Assert.All(gains, gain => Assert.True(gain >= 0.08, $"the gains are {string.Join(", ", gains)}"));
         Assert.True(gains.Average() >= 0.15, $"the gains are {string.Join(", ", gains)}");
     }
