@@ -165,8 +165,8 @@ internal static class Fields
     private static SchemaDefinition TextsOf(int count)
     {
         var schema = SchemaDefinition.Create(typeof(Texts));
-        schema[nameof(Texts.Values)].ColumnName = nameof(Record.Texts);
-        schema[nameof(Texts.Values)].ColumnType = new VectorDataViewType(TextDataViewType.Instance, count);
+        var values = schema[nameof(Texts.Values)];
+        (values.ColumnName, values.ColumnType) = (nameof(Record.Texts), new VectorDataViewType(TextDataViewType.Instance, count));
         return schema;
     }
 

@@ -99,6 +99,9 @@ internal static class DataErrors
     public static ArgumentOutOfRangeException ClassWeightCount(int classes, int weights) =>
         OutOfRange("options", $"The option 'ClassWeights' must have one weight for each of the {classes} classes, but has {weights}.");
 
+    public static ArgumentOutOfRangeException NoFeatureColumn(string method) =>
+        OutOfRange("options", $"{method}: option 'FeatureColumnName' must be given, but was null: {method} reads no other columns.");
+
     public static ArgumentOutOfRangeException ClassWeightsOfRegression(string method) =>
         OutOfRange("options", $"{method}: option 'ClassWeights' must be null for regression, which has no classes.");
 

@@ -28,7 +28,7 @@ internal sealed class MethodTraining
         if (method.Columns.Count > 0 && method.Sets is not null)
             throw new ArgumentException($"{method.Name} cannot read both sets and other columns.", nameof(method));
         if (method.Options.FeatureColumnName is null && method.Columns.Count == 0)
-            throw new ArgumentOutOfRangeException(nameof(method), $"{method.Name}: option 'FeatureColumnName' must be given, but was null.");
+            throw DataErrors.NoFeatureColumn(method.Name);
 
         // Drawn here and not in a fit, so that every fit of one trainer gives the same model.
         _seed = method.Options.Seed ?? _host.Rand.Next();

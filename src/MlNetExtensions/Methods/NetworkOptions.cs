@@ -112,7 +112,7 @@ public abstract record NetworkOptions : IValidatableObject
     public virtual IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
         if (FeatureColumnName is "")
-            yield return new ValidationResult("option 'FeatureColumnName' must be the name of a column or null, but was ''");
+            yield return new ValidationResult("option 'FeatureColumnName' must be given as the name of a column, or be null, but was ''");
         if (ValidationColumnName is not null && ValidationData is not null)
             yield return new ValidationResult("only one of the options 'ValidationColumnName' and 'ValidationData' can be given");
     }
