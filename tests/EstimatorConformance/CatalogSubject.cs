@@ -58,7 +58,7 @@ public sealed class CatalogSubject : Subject
     /// <inheritdoc/>
     public override IEstimator<ITransformer> CreateShort(MLContext ml, string label, string features) => Invoke(
         _short,
-        [Catalog(ml), .. _short.GetParameters()[1..].Select(p => p.Name switch { "labelColumnName" => label, "featureColumnName" => features, _ => p.DefaultValue })]);
+        [Catalog(ml), .. _short.GetParameters()[1..].Select(p => p.Name switch { "labelColumnName" => label, "featureColumnName" => features, "categoricalColumns" => Traits.KeyColumns, _ => p.DefaultValue })]);
 
     private static EstimatorTask? TaskOf(MethodInfo method)
     {

@@ -13,10 +13,15 @@ public abstract class ConformanceProfile(string name)
     /// <summary>What the suite has to know.</summary>
     public virtual Traits Traits { get; } = new();
 
+    /// <summary>Names the columns that have no default name: those of <see cref="Traits.KeyColumns"/>, and the features where they are not read by default.</summary>
+    /// <param name="defaults">New options of the type that the catalog method takes.</param>
+    /// <returns>The options.</returns>
+    public virtual object WithColumns(object defaults) => defaults;
+
     /// <summary>Options with which a fit takes well under two seconds and still learns; null for the defaults.</summary>
     /// <param name="task">The task.</param>
-    /// <param name="defaults">New options of the type that the catalog method takes.</param>
-    /// <returns>The options. Columns and seed are set by the suite.</returns>
+    /// <param name="defaults">New options of the type that the catalog method takes, from <see cref="WithColumns"/>.</param>
+    /// <returns>The options. Label, features and seed are set by the suite.</returns>
     public virtual object SmallOptions(EstimatorTask task, object defaults) => defaults;
 
     /// <summary>

@@ -76,12 +76,12 @@ public sealed partial record OptionRow(string Name, MemberInfo Member, object? D
 
     /// <summary>The options that a type declares as a table in Markdown.</summary>
     /// <param name="options">Options as they are by default.</param>
-    /// <param name="declaring">The type; null for that of the options, without those of its base types.</param>
+    /// <param name="declaring">The type; null for that of the options and those of its base types that are of the same assembly.</param>
     /// <returns>Markdown.</returns>
     public static string Markdown(object options, Type? declaring = null)
     {
         var text = new StringBuilder("| option | default | range | what it does |\n| --- | --- | --- | --- |\n");
-        foreach (var row in Of(options).Where(row => row.Member.DeclaringType == (declaring ?? options.GetType()) && !row.Name.Contains('.', StringComparison.Ordinal)))
+        foreach (var row in Of(options).Where(row => (declaring is null ? row.Member.DeclaringType!.Assembly == options.GetType().Assembly : row.Member.DeclaringType == declaring) && !row.Name.Contains('.', StringComparison.Ordinal)))
             text.Append(CultureInfo.InvariantCulture, $"| `{row.Name}` | {row.DefaultText} | {row.RangeText} | {XmlDocs.Text(XmlDocs.Of(row.Member)).Replace("|", "\\|", StringComparison.Ordinal)} |\n");
         return text.ToString();
     }
@@ -92,6 +92,7 @@ public sealed partial record OptionRow(string Name, MemberInfo Member, object? D
         bool flag => flag ? "true" : "false",
         string text => $"\"{text}\"",
         IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
+        System.Collections.IEnumerable => Default.ToString()!,
         _ => Default.GetType().Name,
     };
 

@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using MlNetMlp.Networks;
 
 namespace MlNetMlp.Conformance;
 
@@ -27,6 +28,14 @@ public sealed class SampleRow
     /// <summary>A text that has nothing to do with the labels.</summary>
     public string Text { get; set; } = "";
 
+    /// <summary>
+    /// A key of four values, as a data view reads it: 0 to 3 are keys 1 to 4, and 4 is a missing one. It has nothing to do with the labels.
+    /// </summary>
+    public uint Group { get; set; }
+
+    /// <summary>Up to three keys of six values that have nothing to do with the labels.</summary>
+    public uint[] Words { get; set; } = [];
+
     /// <summary>A copy with features of its own.</summary>
     /// <param name="change">Changes the copy.</param>
     /// <returns>The copy.</returns>
@@ -42,6 +51,9 @@ public sealed class SampleRow
 /// <summary>Generated rows, and data views of them.</summary>
 public static class Samples
 {
+    private const int Groups = 4;
+    private const int AllWords = 6;
+
     /// <summary>The classes of <see cref="SampleRow.Kind"/>, in the order of their keys.</summary>
     public static IReadOnlyList<string> Kinds { get; } = ["big", "medium", "small"];
 
@@ -68,6 +80,8 @@ public static class Samples
                 Weight = 1 + (i % 3),
                 Id = i,
                 Text = "row " + (i % 7),
+                Group = (uint)(i * 7 % 5),
+                Words = [.. Enumerable.Range(0, i % 4).Select(j => (uint)((i + j) % 6))],
             };
         }
 
@@ -118,7 +132,24 @@ public static class Samples
     {
         var schema = SchemaDefinition.Create(typeof(SampleRow));
         schema[nameof(SampleRow.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, features);
+        schema[nameof(SampleRow.Group)].ColumnType = new KeyDataViewType(typeof(uint), Groups);
+        schema[nameof(SampleRow.Words)].ColumnType = new VectorDataViewType(new KeyDataViewType(typeof(uint), AllWords));
         return schema;
+    }
+
+    /// <summary>The numbers of a row as a network gets them.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="layout">How they lie where the network reads other columns beside the features; null where it does not.</param>
+    /// <returns>The numbers.</returns>
+    public static IEnumerable<float> Numbers(SampleRow row, RowLayout? layout)
+    {
+        return layout is null ? row.Features : row.Features.Concat(layout.Columns.SelectMany(column => Keys(column)));
+
+        IEnumerable<float> Keys(RowColumn column)
+        {
+            uint[] keys = column.Name == nameof(SampleRow.Group) ? [row.Group] : row.Words;
+            return keys.Select(key => key < column.KeyCount ? key + 1f : 0).Concat(new float[column.Width - keys.Length]);
+        }
     }
 
     private sealed class Named<T>

@@ -67,6 +67,10 @@ public abstract class Subject
     /// <returns>The options.</returns>
     public virtual object DefaultOptions() => Activator.CreateInstance(OptionsType)!;
 
+    /// <summary>New options of the method, all at their defaults but the columns that have none.</summary>
+    /// <returns>The options.</returns>
+    public object OptionsWithColumns() => Profile.WithColumns(DefaultOptions());
+
     /// <summary>Makes the trainer from options.</summary>
     /// <param name="ml">The context.</param>
     /// <param name="options">Options of <see cref="OptionsType"/>.</param>

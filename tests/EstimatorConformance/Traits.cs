@@ -44,6 +44,12 @@ public sealed record Traits
     /// <summary>Number of features of the rows to train on; 5 by default.</summary>
     public int FeatureCount { get; init; } = 5;
 
+    /// <summary>
+    /// The columns of keys that the method is given beside the features, of <see cref="SampleRow.Group"/> and <see cref="SampleRow.Words"/>; none by default.
+    /// What hands over single vectors is then to be refused rather than served.
+    /// </summary>
+    public IReadOnlyList<string> KeyColumns { get; init; } = [];
+
     /// <summary>Whether the features are the pixels of an image of one channel, row after row; then <see cref="FeatureCount"/> is a square.</summary>
     public bool NeedsImages { get; init; }
 

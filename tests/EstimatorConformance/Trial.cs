@@ -56,7 +56,7 @@ public sealed class Trial(Subject subject)
     /// <returns>The options.</returns>
     public object Options(params (string Name, object? Value)[] changes)
     {
-        var options = subject.Profile.SmallOptions(Task, subject.DefaultOptions());
+        var options = subject.Profile.SmallOptions(Task, subject.OptionsWithColumns());
         (string Name, object? Value)[] common = [("LabelColumnName", "Label"), ("FeatureColumnName", "Features"), ("Seed", 1)];
         return OptionValues.With(options, [.. common.Where(option => OptionValues.Has(options.GetType(), option.Name)), .. changes]);
     }

@@ -59,6 +59,11 @@ internal abstract class VectorReader
     /// <returns>The number, at least 1.</returns>
     public static int LabelWidth(DataViewSchema.Column column) => column.Type is VectorDataViewType vector ? vector.Size : 1;
 
+    /// <summary>The type of the values of a column, which may be vectors of them.</summary>
+    /// <param name="type">The type of the column.</param>
+    /// <returns>The type.</returns>
+    public static DataViewType ItemType(DataViewType type) => type is VectorDataViewType vector ? vector.ItemType : type;
+
     public static bool IsNumber(DataViewType type) => type is NumberDataViewType or BooleanDataViewType;
 
     /// <summary>Reads a label as a vector of <see cref="LabelWidth"/> values; NaN is a missing value.</summary>

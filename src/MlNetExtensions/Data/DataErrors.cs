@@ -28,6 +28,17 @@ internal static class DataErrors
     public static ArgumentOutOfRangeException ContextWidthMismatch(string name, int expected, int found) =>
         Schema($"The context column '{name}' has {found} slots, but the model was trained on {expected}.");
 
+    public static ArgumentOutOfRangeException ColumnWidthMismatch(string name, int expected, int found) =>
+        Schema($"The column '{name}' has {found} values, but the model was trained on {expected}.");
+
+    public static ArgumentOutOfRangeException TooManyKeys(string role, string name, ulong count, int most) =>
+        Schema($"The {role} column '{name}' is a key of {count} values; at most {most} can be told apart. Hash to fewer bits (Transforms.Conversion.Hash with "
+            + "numberOfBits of at most 23), or give rare values one key.");
+
+    public static ArgumentOutOfRangeException OtherKeys(string column) =>
+        Schema($"The keys of column '{column}' stand for other values, or the same in another order, in the validation data than in the training data. "
+            + "Fit the MapValueToKey that makes them once, and apply it to both.");
+
     public static InvalidOperationException SetLength(string column, long row, int length, int itemWidth) =>
         new($"Column '{column}', row {row} has {length} values, which is no whole number of items of {itemWidth}.");
 
@@ -87,6 +98,9 @@ internal static class DataErrors
 
     public static ArgumentOutOfRangeException ClassWeightCount(int classes, int weights) =>
         OutOfRange("options", $"The option 'ClassWeights' must have one weight for each of the {classes} classes, but has {weights}.");
+
+    public static ArgumentOutOfRangeException NoFeatureColumn(string method) =>
+        OutOfRange("options", $"{method}: option 'FeatureColumnName' must be given, but was null: {method} reads no other columns.");
 
     public static ArgumentOutOfRangeException ClassWeightsOfRegression(string method) =>
         OutOfRange("options", $"{method}: option 'ClassWeights' must be null for regression, which has no classes.");

@@ -34,13 +34,13 @@ internal sealed class SetReader : FeatureReader
     private readonly Func<float>? _count;
     private float[] _values = [];
 
-    public SetReader(DataViewRow row, FeatureColumns columns, SetLayout layout, bool acceptNonFinite)
+    public SetReader(DataViewRow row, string name, SetLayout layout, bool acceptNonFinite)
     {
         _row = row;
-        _packer = new(columns.Name, layout, acceptNonFinite);
-        _items = VectorReader.Create(row, row.Schema[columns.Name]);
+        _packer = new(name, layout, acceptNonFinite);
+        _items = VectorReader.Create(row, row.Schema[name]);
         _context = [.. layout.Context.Select(column => VectorReader.CreateLabel(row, row.Schema[column.Name]))];
-        _count = layout.CountColumnName is { } name ? ScalarReader.Create(row, row.Schema[name]) : null;
+        _count = layout.CountColumnName is { } count ? ScalarReader.Create(row, row.Schema[count]) : null;
     }
 
     public override int Load()

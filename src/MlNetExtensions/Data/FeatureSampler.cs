@@ -20,7 +20,7 @@ internal static class FeatureSampler
     public static (FeatureStatistics Statistics, Tensor Sample, string[]? SlotNames) Read(IDataView data, FeatureColumns columns, int count, int seed, Action checkCancelled)
     {
         var found = columns.Find(data.Schema);
-        var names = columns.Sets is null ? SlotNames.Get(found[0]) : null;
+        var names = columns.FeatureNames(data.Schema);
         var (width, random) = (columns.Width(data, checkCancelled), new DeterministicRandom((ulong)seed));
         var (moments, kept, rows) = (new FeatureMoments(width), new List<float[]>(), 0L);
         using var group = empty(GroupRows, width);
@@ -31,10 +31,10 @@ internal static class FeatureSampler
         {
             var row = TensorMemory.Floats(group).Slice(place * width, width);
             if (reader.Load() > width)
-                throw DataErrors.LongerSet(columns.Name, cursor.Position);
+                throw DataErrors.LongerSet(columns.Name!, cursor.Position);
             reader.Write(row);
             if (Finite.IndexOfNonFinite(row) is >= 0 and var slot)
-                throw DataErrors.NonFiniteFeature(columns.Name, cursor.Position, slot, names?[slot], row[slot]);
+                throw columns.NonFinite(cursor.Position, slot, names, row[slot]);
             if (kept.Count < count)
                 kept.Add(row.ToArray());
             else if ((long)(random.NextDouble() * (rows + 1)) is var chosen && chosen < count)

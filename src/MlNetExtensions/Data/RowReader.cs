@@ -107,11 +107,10 @@ internal sealed class RowReader : IDisposable
             }
 
             if (_features.Load() > features.Length)
-                throw DataErrors.LongerSet(_names.Features.Name, _cursor.Position);
+                throw DataErrors.LongerSet(_names.Features.Name!, _cursor.Position);
             _features.Write(features);
             if (!_acceptNonFinite && Finite.IndexOfNonFinite(features) is >= 0 and var slot)
-                throw DataErrors.NonFiniteFeature(
-                    _names.Features.Name, _cursor.Position, slot, SlotNames.Get(_cursor.Schema[_names.Features.Name])?[slot], features[slot]);
+                throw _names.Features.NonFinite(_cursor.Position, slot, _names.Features.FeatureNames(_cursor.Schema), features[slot]);
             return true;
         }
 

@@ -33,13 +33,16 @@ public sealed class TrainingSet : IDisposable
     /// <summary>How a row lies where the method asks for sets of items; null for vectors of known size.</summary>
     public SetLayout? Sets { get; init; }
 
-    /// <summary>Number of features of a row; of sets, the numbers of the longest row.</summary>
+    /// <summary>How a row lies where the method reads other columns beside the features; null where it does not.</summary>
+    public RowLayout? Layout { get; init; }
+
+    /// <summary>Number of features of a row; of sets, the numbers of the longest row; with a <see cref="Layout"/>, all numbers of a row.</summary>
     public int FeatureCount => Statistics.Mean.Count;
 
     /// <summary>Number of rows to train on; those held out are not counted.</summary>
     public long RowCount { get; }
 
-    /// <summary>Means and standard deviations of the features; of sets, those of rows filled up with zeros.</summary>
+    /// <summary>Means and standard deviations of the features; of sets, those of rows filled up with zeros. Those of keys mean nothing.</summary>
     public FeatureStatistics Statistics { get; }
 
     /// <summary>Names of the features, where the feature column names its slots.</summary>

@@ -50,7 +50,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         var (width, labelWidth) = (features.Width(data, checkCancelled), VectorReader.LabelWidth(label));
         if (features.Sets is not null && validation is not null)
             width = Math.Max(width, features.Width(validation, checkCancelled));
-        var names = features.Sets is null ? SlotNames.Get(data.Schema[features.Name]) : null;
+        var names = features.FeatureNames(data.Schema);
         (_labelMeans, _labelSquares) = (new double[labelWidth], new double[labelWidth]);
         var limit = Math.Max(1, settings.MemoryBudget / RowStore.BytesPerRow(width, labelWidth));
         var known = data.GetRowCount();
@@ -123,7 +123,11 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         if (held is null && train.Length < rows)
             held = RowPool.Gather(all, [.. Enumerable.Range(0, rows).Where(i => isValidation[i]).Select(i => (long)i)]);
         log($"{rows} rows of {statistics.Mean.Count} features are in memory, {held?.Rows ?? 0} held out for validation.");
-        return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, transform.MeanWeight, new RowPool(all, train), null) { Sets = settings.Columns.Features.Sets };
+        return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, transform.MeanWeight, new RowPool(all, train), null)
+        {
+            Sets = settings.Columns.Features.Sets,
+            Layout = settings.Columns.Features.Layout,
+        };
     }
 
     private TrainingSet Streamed(
@@ -145,6 +149,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         return new TrainingSet(statistics, slotNames, training, held, settings.Seed, transform.MeanWeight, null, source with { BufferRows = Math.Max(1, limit - (held?.Rows ?? 0)) })
         {
             Sets = settings.Columns.Features.Sets,
+            Layout = settings.Columns.Features.Layout,
         };
     }
 

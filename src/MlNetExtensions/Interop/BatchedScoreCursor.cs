@@ -135,7 +135,7 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
 
         var features = _features.AsSpan(0, _rows * _width);
         if (!_scoring.Model.AcceptsMissingValues && Finite.IndexOfNonFinite(features) is >= 0 and var bad)
-            throw DataErrors.NonFiniteFeature(_scoring.Features.Name, first + (bad / _width), bad % _width, _scoring.Model.FeatureNames?[bad % _width], features[bad]);
+            throw _scoring.Features.NonFinite(first + (bad / _width), bad % _width, _scoring.Model.FeatureNames, features[bad]);
         var rows = new ModelRows(features, _labels.AsSpan(0, _label is null ? 0 : _rows), _ids.AsSpan(0, _rows));
         var badRow = _scoring.Model.Compute(rows, _scores.AsSpan(0, _rows * outputs));
         return badRow < 0 ? _rows > 0 : throw DataErrors.NonFiniteScore(first + badRow);

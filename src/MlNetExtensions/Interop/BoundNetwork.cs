@@ -15,9 +15,9 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
     {
         _model = model;
         InputRoleMappedSchema = schema;
-        if (schema.Feature is not { } feature)
+        if (schema.Feature is null && model.Network.Layout is not { FeatureWidth: 0 })
             throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
-        _features = new(feature.Name, model.Network.Sets);
+        _features = new(schema.Feature?.Name, model.Network.Sets, model.Network.Layout);
         _columns = _features.Find(schema.Schema, model.Network.Inputs);
     }
 
@@ -29,7 +29,8 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
 
     public ISchemaBindableMapper Bindable => _model;
 
-    public IEnumerable<KeyValuePair<RoleMappedSchema.ColumnRole, string>> GetInputColumnRoles() => [RoleMappedSchema.ColumnRole.Feature.Bind(_features.Name)];
+    public IEnumerable<KeyValuePair<RoleMappedSchema.ColumnRole, string>> GetInputColumnRoles() =>
+        _features.Name is { } name ? [RoleMappedSchema.ColumnRole.Feature.Bind(name)] : [];
 
     public IEnumerable<DataViewSchema.Column> GetDependenciesForNewColumns(IEnumerable<DataViewSchema.Column> dependingColumns) =>
         dependingColumns.Any() ? _columns : [];

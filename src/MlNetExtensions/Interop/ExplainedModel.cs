@@ -46,6 +46,8 @@ internal sealed record ExplainedModel(ISingleFeaturePredictionTransformer<object
 
         if (Network.Sets is not null)
             throw new ArgumentException($"The model is a {Name}, which reads sets: only predictions from vectors of known size can be explained.", nameof(options));
+        if (Network.Layout is not null)
+            throw new ArgumentException($"The model is a {Name}, which reads other columns beside its features: only predictions from one vector can be explained.", nameof(options));
         var isSeveral = Network.Head is MultiOutputRegressionHead;
         if (isSeveral && options.Target is not (ExplanationTarget.ClassIndex or ExplanationTarget.AllClasses))
             throw Wrong("Target", $"ClassIndex or AllClasses for a {Name} of {Network.Outputs} numbers", options.Target);

@@ -38,7 +38,7 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        MethodTraining.CheckFeature(inputSchema, _method.Options.InputColumnName, _method.Sets);
+        MethodTraining.CheckFeature(inputSchema, _method.Options.InputColumnName, _method.Sets, []);
         return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
     }
 
@@ -53,8 +53,8 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
     {
         ArgumentNullException.ThrowIfNull(input);
         var options = _method.Options;
-        MethodTraining.CheckFeature(SchemaShape.Create(input.Schema), options.InputColumnName, _method.Sets);
-        var columns = FeatureColumns.Of(input.Schema, options.InputColumnName, _method.Sets);
+        MethodTraining.CheckFeature(SchemaShape.Create(input.Schema), options.InputColumnName, _method.Sets, []);
+        var columns = FeatureColumns.Of(input.Schema, options.InputColumnName, _method.Sets, []);
         using var channel = _host.Start("Fit");
         channel.Info($"{_method.Name} reads '{options.InputColumnName}', seed {_seed}, {LibTorch.Load()}.");
         var observer = new TrainingObserver(channel.Info, null, () => _host.CheckAlive(), KeepBestWhenCancelled: false, CancellationToken.None);

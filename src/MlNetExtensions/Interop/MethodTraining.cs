@@ -25,6 +25,10 @@ internal sealed class MethodTraining
         _host = env.Register(method.Name);
         _method = method;
         OptionRanges.Check(method.Options, method.Name);
+        if (method.Columns.Count > 0 && method.Sets is not null)
+            throw new ArgumentException($"{method.Name} cannot read both sets and other columns.", nameof(method));
+        if (method.Options.FeatureColumnName is null && method.Columns.Count == 0)
+            throw DataErrors.NoFeatureColumn(method.Name);
 
         // Drawn here and not in a fit, so that every fit of one trainer gives the same model.
         _seed = method.Options.Seed ?? _host.Rand.Next();
@@ -33,6 +37,14 @@ internal sealed class MethodTraining
     public IHost Host => _host;
 
     public NetworkOptions Options => _method.Options;
+
+    /// <summary>Refuses a method whose models tools cannot score that hand over single vectors.</summary>
+    /// <param name="tool">Name of the tool.</param>
+    public void CheckSingleVectors(string tool)
+    {
+        if (_method.Columns.Count > 0 || _method.Sets is { ContextColumnNames.Count: > 0 } or { CountColumnName: not null })
+            throw new ArgumentException($"{_method.Name} reads several columns of a row, so {tool} cannot score its models: it hands over single vectors.");
+    }
 
     /// <summary>Checks that the options suit a task.</summary>
     /// <param name="task">The task.</param>
@@ -59,7 +71,7 @@ internal sealed class MethodTraining
     /// <returns>The label column.</returns>
     public SchemaShape.Column CheckColumns(SchemaShape schema, TaskAdapter task)
     {
-        CheckFeature(schema, Options.FeatureColumnName, _method.Sets);
+        CheckFeature(schema, Options.FeatureColumnName, _method.Sets, _method.Columns);
         var label = Find(schema, "label", Options.LabelColumnName);
         if (!task.Accepts(label))
             throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
@@ -82,6 +94,8 @@ internal sealed class MethodTraining
         {
             CheckColumns(SchemaShape.Create(held.Schema), task);
             task.CheckValidation(data.Schema[Options.LabelColumnName], held.Schema[Options.LabelColumnName]);
+            foreach (var column in _method.Columns)
+                KeyNames.CheckSame(data.Schema[column.Name], held.Schema[column.Name]);
         }
 
         initial ??= FindInitial();
@@ -97,9 +111,28 @@ internal sealed class MethodTraining
 
     /// <summary>Checks a feature column and those that are read with it.</summary>
     /// <param name="schema">The columns.</param>
-    /// <param name="name">The name.</param>
+    /// <param name="name">The name; null for none.</param>
     /// <param name="sets">What the method says of sets; null for a vector of known size.</param>
-    public static void CheckFeature(SchemaShape schema, string name, SetInput? sets)
+    /// <param name="columns">What the method reads beside the features.</param>
+    public static void CheckFeature(SchemaShape schema, string? name, SetInput? sets, IReadOnlyList<InputColumn> columns)
+    {
+        if (name is not null)
+            CheckFeature(schema, name, sets);
+        foreach (var wanted in columns)
+            CheckColumn(schema, wanted);
+    }
+
+    private static void CheckColumn(SchemaShape schema, InputColumn wanted)
+    {
+        var column = Find(schema, wanted.Role, wanted.Name);
+        var isWanted = column.IsKey
+            ? wanted.Types.HasFlag(InputColumnTypes.Keys)
+            : wanted.Types.HasFlag(InputColumnTypes.Numbers) && VectorReader.IsNumber(column.ItemType) && column.Kind != SchemaShape.Column.VectorKind.VariableVector;
+        if (!isWanted)
+            throw DataErrors.WrongType(wanted.Role, wanted.Name, wanted.Expected, column.GetTypeString());
+    }
+
+    private static void CheckFeature(SchemaShape schema, string name, SetInput? sets)
     {
         var feature = Find(schema, "feature", name);
         if (feature.Kind == SchemaShape.Column.VectorKind.Scalar || feature.IsKey || !VectorReader.IsNumber(feature.ItemType))
@@ -121,11 +154,15 @@ internal sealed class MethodTraining
 
     /// <summary>Checks the columns that a trained network reads.</summary>
     /// <param name="schema">The columns.</param>
-    /// <param name="name">The feature column.</param>
+    /// <param name="name">The feature column; null for none.</param>
     /// <param name="network">The network.</param>
-    public static void CheckFeature(SchemaShape schema, string name, TrainedNetwork network) => CheckFeature(schema, name, network.Sets is not { } sets
-        ? null
-        : new SetInput(sets.IsOneItem ? null : sets.ItemWidth, [.. sets.Context.Select(column => column.Name)], sets.CountColumnName));
+    public static void CheckFeature(SchemaShape schema, string? name, TrainedNetwork network) => CheckFeature(
+        schema,
+        name,
+        network.Sets is not { } sets
+            ? null
+            : new SetInput(sets.IsOneItem ? null : sets.ItemWidth, [.. sets.Context.Select(column => column.Name)], sets.CountColumnName),
+        [.. network.Layout?.Columns.Select(InputColumn.Of) ?? []]);
 
     private TrainedNetwork? FindInitial() => Options.InitialModel is null
         ? null

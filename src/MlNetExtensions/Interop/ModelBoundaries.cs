@@ -16,13 +16,16 @@ internal static class ModelBoundaries
     /// <summary>Finds the predictor of a model.</summary>
     /// <param name="model">The model.</param>
     /// <returns>The predictor and what makes its features.</returns>
-    /// <exception cref="ArgumentException">There is none, or one of sets.</exception>
+    /// <exception cref="ArgumentException">There is none, or one of sets or of several columns.</exception>
     public static ExplainedModel Find(ITransformer model)
     {
         var found = ExplainedModel.Find(model) ?? throw new ArgumentException(
             "The model holds no predictor of a feature column whose boundary could be looked at: give a fitted trainer, or a chain of transformers with one in it.", nameof(model));
-        return found.Network?.Sets is null ? found
-            : throw new ArgumentException($"The model is a {found.Name}, which reads sets: only vectors of known size have distances to a boundary.", nameof(model));
+        if (found.Network?.Sets is not null)
+            throw new ArgumentException($"The model is a {found.Name}, which reads sets: only vectors of known size have distances to a boundary.", nameof(model));
+        if (found.Network?.Layout is not null)
+            throw new ArgumentException($"The model is a {found.Name}, which reads other columns beside its features: only vectors of numbers have distances to a boundary.", nameof(model));
+        return found;
     }
 
     /// <summary>The boundary of a binary model.</summary>

@@ -14,7 +14,7 @@ internal sealed class MultiOutputRegressionPredictionTransformer : SingleFeature
 {
     public const string LoaderSignature = "MlNetMlpMultiOutputPred";
 
-    public MultiOutputRegressionPredictionTransformer(IHostEnvironment env, MultiOutputRegressionNetworkModel model, DataViewSchema schema, string feature)
+    public MultiOutputRegressionPredictionTransformer(IHostEnvironment env, MultiOutputRegressionNetworkModel model, DataViewSchema schema, string? feature)
         : base(Register(env), model, schema, feature) => Scorer = GetGenericScorer();
 
     private MultiOutputRegressionPredictionTransformer(IHostEnvironment env, ModelLoadContext ctx)

@@ -26,6 +26,7 @@ public static class NetworkCatalog
     /// <param name="maximumCalibrationExampleCount">Not used.</param>
     /// <param name="useProbabilities">Whether the classes are compared by probability, rather than by score.</param>
     /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentException">The trainer reads several columns, and ML.NET hands over single vectors here.</exception>
     public static OneVersusAllTrainer OneVersusAll(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
         NetworkTrainer<BinaryNetworkModel> binaryEstimator,
@@ -36,6 +37,7 @@ public static class NetworkCatalog
         bool useProbabilities = true)
     {
         ArgumentNullException.ThrowIfNull(binaryEstimator);
+        binaryEstimator.CheckSingleVectors(nameof(OneVersusAll));
         return new(
             CatalogUtils.GetEnvironment(catalog),
             binaryEstimator,

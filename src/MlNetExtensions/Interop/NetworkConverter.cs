@@ -48,7 +48,7 @@ public sealed class NetworkConverter<TModel>
         ArgumentNullException.ThrowIfNull(input);
         var data = _before(input);
         var network = _original.Model.Network;
-        var columns = new FeatureColumns(_original.FeatureColumnName, network.Sets);
+        var columns = new FeatureColumns(_original.FeatureColumnName, network.Sets, network.Layout);
         columns.Find(data.Schema, network.Inputs);
         return Run(() => FeatureSampler.Read(data, columns, _conversion.SampleRows, _seed, () => _host.CheckAlive()) is var (statistics, rows, _)
             ? new FeatureSample(statistics, rows)

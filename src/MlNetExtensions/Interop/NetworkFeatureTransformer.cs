@@ -24,7 +24,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
 
     private readonly IHost _host;
 
-    internal NetworkFeatureTransformer(IHostEnvironment env, TrainedNetwork body, string outputColumnName, string inputColumnName)
+    internal NetworkFeatureTransformer(IHostEnvironment env, TrainedNetwork body, string outputColumnName, string? inputColumnName)
     {
         _host = env.Register("NetworkFeatures");
         (Network, OutputColumnName, InputColumnName) = (body, outputColumnName, inputColumnName);
@@ -36,8 +36,10 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
     /// <summary>Name of the column that is added: a vector of Single with a slot for each activation.</summary>
     public string OutputColumnName { get; }
 
-    /// <summary>Name of the column that the network reads: a vector of numbers of the size that it was trained on.</summary>
-    public string InputColumnName { get; }
+    /// <summary>
+    /// Name of the feature column that the network reads: a vector of numbers of the size that it was trained on; null where it reads other columns only.
+    /// </summary>
+    public string? InputColumnName { get; }
 
     bool ITransformer.IsRowToRowMapper => true;
 
@@ -58,7 +60,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return new BatchedScoreView(_host, input, RowWise(input), Network, new(InputColumnName, Network.Sets));
+        return new BatchedScoreView(_host, input, RowWise(input), Network, new(InputColumnName, Network.Sets, Network.Layout));
     }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => RowWise(new EmptyDataView(_host, inputSchema));
@@ -68,7 +70,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
         ctx.CheckAtModel();
         ctx.SetVersionInfo(GetVersionInfo());
         ctx.SaveNonEmptyString(OutputColumnName);
-        ctx.SaveNonEmptyString(InputColumnName);
+        ctx.SaveStringOrNull(InputColumnName);
         NetworkStorage.Save(ctx, Network);
     }
 
@@ -86,11 +88,19 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
     private static NetworkFeatureTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ctx.CheckAtModel(GetVersionInfo());
-        var (output, input) = (ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
+        var (output, input) = (ctx.LoadNonEmptyString(), ctx.LoadStringOrNull());
         var network = NetworkStorage.Load(ctx);
+        CheckFeatureColumn(network, input);
         return network.Head is FeatureHead
             ? new(env, network, output, input)
             : throw new ModelFormatException($"{TrainedNetworkFile.HeaderEntryName}: the task is {network.Head.GetType().Name}, but the model is one for {nameof(FeatureHead)}.");
+    }
+
+    // Data can only be told what column is missing where its name is known.
+    private static void CheckFeatureColumn(TrainedNetwork network, string? name)
+    {
+        if (string.IsNullOrEmpty(name) && network.Layout is not { FeatureWidth: 0 })
+            throw new ModelFormatException("The model file names no feature column, but its network reads one.");
     }
 
     private RowToRowMapperTransform RowWise(IDataView input) =>
@@ -115,15 +125,16 @@ internal sealed class NetworkFeatureMapper : IRowMapper
     public NetworkFeatureMapper(NetworkFeatureTransformer transformer, DataViewSchema schema)
     {
         _transformer = transformer;
-        _columns = new(transformer.InputColumnName, transformer.Network.Sets);
+        _columns = new(transformer.InputColumnName, transformer.Network.Sets, transformer.Network.Layout);
         _inputs = [.. _columns.Find(schema, transformer.Network.Inputs).Select(column => column.Index)];
     }
 
     public DataViewSchema.DetachedColumn[] GetOutputColumns()
     {
         var outputs = _transformer.Network.Outputs;
+        var names = _transformer.Network.Definition.OutputNames;
         var annotations = new DataViewSchema.Annotations.Builder();
-        NamedSlots.Add(annotations, [.. Enumerable.Range(0, outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}"))]);
+        NamedSlots.Add(annotations, [.. names ?? Enumerable.Range(0, outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}"))]);
         return [new(_transformer.OutputColumnName, new VectorDataViewType(NumberDataViewType.Single, outputs), annotations.ToAnnotations())];
     }
 

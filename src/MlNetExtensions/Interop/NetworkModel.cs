@@ -73,7 +73,7 @@ public abstract class NetworkModel : IPredictor, ISchemaBindableMapper, ICanSave
     /// <summary>What ML.NET's generic mapper interfaces are told of the vectors to map.</summary>
     private protected VectorDataViewType MappedType => Network.Sets switch
     {
-        null => new(NumberDataViewType.Single, Network.Inputs),
+        null => new(NumberDataViewType.Single, Network.Layout?.FeatureWidth ?? Network.Inputs),
         { IsOneItem: true } one => new(NumberDataViewType.Single, one.ItemWidth),
         _ => new(NumberDataViewType.Single),
     };

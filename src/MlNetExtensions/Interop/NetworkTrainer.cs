@@ -78,6 +78,9 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         return Train(trainData, null, modelParameters.Network);
     }
 
+    /// <inheritdoc cref="MethodTraining.CheckSingleVectors"/>
+    internal void CheckSingleVectors(string tool) => _training.CheckSingleVectors(tool);
+
     private NetworkPredictionTransformer<TModel> Train(IDataView data, IDataView? validation, TrainedNetwork? initial = null)
     {
         ArgumentNullException.ThrowIfNull(data);

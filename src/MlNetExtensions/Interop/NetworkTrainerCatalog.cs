@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Methods;
+using MlNetMlp.Networks;
 
 namespace MlNetMlp.Interop;
 
@@ -72,6 +73,18 @@ public static class NetworkTrainerCatalog
     public static PretrainedFeatureEstimator CreateFeaturizer(
         this TransformsCatalog catalog, string outputColumnName, ITransformer pretrained, string? inputColumnName = null, string? methodName = null) =>
         new(CatalogUtils.GetEnvironment(catalog), outputColumnName, pretrained, inputColumnName, methodName);
+
+    /// <summary>Makes an estimator that gives what a part of a trained network computes, such as weights that tell how it came to its scores.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="outputColumnName">The column to add: a vector of Single.</param>
+    /// <param name="pretrained">A fitted or loaded model with a network in it, alone or in a chain, of which the last one counts.</param>
+    /// <param name="part">Gives the part of a network (see <see cref="TrainedNetwork.CreatePart"/>), or null where it has none.</param>
+    /// <returns>The estimator.</returns>
+    /// <exception cref="ArgumentException">The model holds no network.</exception>
+    /// <exception cref="InvalidOperationException">The network has no such part.</exception>
+    public static PretrainedFeatureEstimator CreatePartFeaturizer(
+        this TransformsCatalog catalog, string outputColumnName, ITransformer pretrained, Func<NetworkDefinition, NetworkDefinition?> part) =>
+        new(CatalogUtils.GetEnvironment(catalog), outputColumnName, pretrained, null, null, part);
 
     /// <summary>Makes a trainer for multiclass classification.</summary>
     /// <inheritdoc cref="CreateTrainer(RegressionCatalog.RegressionTrainers, INetworkMethod)"/>

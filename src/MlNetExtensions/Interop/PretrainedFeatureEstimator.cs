@@ -15,16 +15,19 @@ public sealed class PretrainedFeatureEstimator : IEstimator<NetworkFeatureTransf
     private readonly IHostEnvironment _env;
     private readonly TrainedNetwork _body;
     private readonly string _outputColumnName;
-    private readonly string _inputColumnName;
+    private readonly string? _inputColumnName;
 
-    internal PretrainedFeatureEstimator(IHostEnvironment env, string outputColumnName, ITransformer pretrained, string? inputColumnName, string? methodName)
+    internal PretrainedFeatureEstimator(IHostEnvironment env, string outputColumnName, ITransformer pretrained, string? inputColumnName, string? methodName, Func<NetworkDefinition, NetworkDefinition?>? part = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(outputColumnName);
         ArgumentNullException.ThrowIfNull(pretrained);
         var (network, column) = Find(pretrained) ?? throw new ArgumentException("The pretrained model holds no network of this library.", nameof(pretrained));
         if (methodName is not null && network.MethodName != methodName)
             throw new ArgumentException($"The pretrained model holds a {network.MethodName}, not a {methodName}.", nameof(pretrained));
-        (_env, _body, _outputColumnName, _inputColumnName) = (env, NetworkFeatureTransformer.BodyOf(network), outputColumnName, inputColumnName ?? column);
+        (_env, _outputColumnName, _inputColumnName) = (env, outputColumnName, inputColumnName ?? column);
+        _body = part is null ? NetworkFeatureTransformer.BodyOf(network)
+            : part(network.Definition) is { } wanted ? network.CreatePart(wanted)
+            : throw new InvalidOperationException($"The network of {network.MethodName} has no such part.");
     }
 
     /// <summary>The columns after the transformation.</summary>
@@ -50,7 +53,7 @@ public sealed class PretrainedFeatureEstimator : IEstimator<NetworkFeatureTransf
         return transformer;
     }
 
-    private static (TrainedNetwork Network, string Column)? Find(ITransformer model) => model switch
+    private static (TrainedNetwork Network, string? Column)? Find(ITransformer model) => model switch
     {
         NetworkFeatureTransformer features => (features.Network, features.InputColumnName),
         ISingleFeaturePredictionTransformer<NetworkModel> predictions => (predictions.Model.Network, predictions.FeatureColumnName),

@@ -47,6 +47,8 @@ public static class RobustnessCatalog
             throw new ArgumentException($"The model holds no network for this task ({typeof(THead).Name}).", nameof(model));
         if (network.Sets is not null)
             throw new ArgumentException($"The model is a {network.MethodName}, which reads sets: only vectors of known size can be attacked.", nameof(model));
+        if (network.Layout is not null)
+            throw new ArgumentException($"The model is a {network.MethodName}, which reads other columns beside its features: only vectors of numbers can be attacked.", nameof(model));
         using var rows = LabeledRows.Read(before(data), transformer.FeatureColumnName, options.LabelColumnName, network.Inputs);
         var classes = Math.Max(2, network.Outputs);
         if (Array.FindIndex(rows.Labels, label => !(label >= 0 && label < classes && label == MathF.Truncate(label))) is >= 0 and var bad)

@@ -31,10 +31,10 @@ internal abstract class RowScores
     }
 
     /// <summary>Scores one row and refuses features and scores that are not finite.</summary>
-    public static void Compute(IBlockModel model, in ModelRows row, Span<float> scores, long position, string featureColumn)
+    public static void Compute(IBlockModel model, in ModelRows row, Span<float> scores, long position, FeatureColumns columns)
     {
         if (!model.AcceptsMissingValues && Finite.IndexOfNonFinite(row.Features) is >= 0 and var slot)
-            throw DataErrors.NonFiniteFeature(featureColumn, position, slot, model.FeatureNames?[slot], row.Features[slot]);
+            throw columns.NonFinite(position, slot, model.FeatureNames, row.Features[slot]);
         if (model.Compute(row, scores) >= 0)
             throw DataErrors.NonFiniteScore(position);
     }
@@ -81,7 +81,7 @@ internal sealed class ComputedScores : RowScores
                 if (_label is not null)
                     _labels[0] = _label();
                 _id(ref _ids[0]);
-                Compute(_model, new(_features, _labels, _ids), _scores, _input.Position, _columns.Name);
+                Compute(_model, new(_features, _labels, _ids), _scores, _input.Position, _columns);
                 _position = _input.Position;
             }
 

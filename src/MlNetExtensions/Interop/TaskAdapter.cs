@@ -47,7 +47,7 @@ internal abstract class TaskAdapter<TModel> : TaskAdapter
     public abstract IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label);
 
     public abstract SingleFeaturePredictionTransformerBase<TModel> CreateTransformer(
-        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label);
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string? feature, string label);
 
     protected static SchemaShape.Column Output(string name, DataViewType type, IEnumerable<SchemaShape.Column> annotations, bool isVector = false, bool isKey = false) =>
         new(name, isVector ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.Scalar, type, isKey, new SchemaShape(annotations));
@@ -69,7 +69,7 @@ internal sealed class RegressionAdapter : TaskAdapter<RegressionNetworkModel>
         [Output(DefaultColumnNames.Score, NumberDataViewType.Single, Annotations())];
 
     public override SingleFeaturePredictionTransformerBase<RegressionNetworkModel> CreateTransformer(
-        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label) =>
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string? feature, string label) =>
         new RegressionPredictionTransformer<RegressionNetworkModel>(env, new(network), schema, feature);
 }
 
@@ -98,7 +98,7 @@ internal sealed class MultiOutputRegressionAdapter : TaskAdapter<MultiOutputRegr
     ];
 
     public override SingleFeaturePredictionTransformerBase<MultiOutputRegressionNetworkModel> CreateTransformer(
-        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label) =>
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string? feature, string label) =>
         new MultiOutputRegressionPredictionTransformer(env, new(network), schema, feature);
 }
 
@@ -121,7 +121,7 @@ internal sealed class BinaryAdapter : TaskAdapter<BinaryNetworkModel>
     ];
 
     public override SingleFeaturePredictionTransformerBase<BinaryNetworkModel> CreateTransformer(
-        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label) =>
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string? feature, string label) =>
         new BinaryPredictionTransformer<BinaryNetworkModel>(env, new(network), schema, feature);
 }
 
@@ -138,14 +138,7 @@ internal sealed class MulticlassAdapter : TaskAdapter<MulticlassNetworkModel>
         if (label.Type is not KeyDataViewType { Count: > 0 and <= int.MaxValue } key)
             throw DataErrors.WrongType("label", label.Name, Labels, DataErrors.Describe(label.Type));
         var count = (int)key.Count;
-        if (label.Annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type is VectorDataViewType { ItemType: TextDataViewType } values && values.Size == count)
-        {
-            VBuffer<ReadOnlyMemory<char>> names = default;
-            label.GetKeyValues(ref names);
-            return [.. names.DenseValues().Select(name => $"'{name}'")];
-        }
-
-        return [.. Enumerable.Range(1, count).Select(number => "key " + number.ToString(CultureInfo.InvariantCulture))];
+        return KeyNames.Of(label, count) is { } names ? [.. names.Select(name => $"'{name}'")] : [.. Enumerable.Range(1, count).Select(number => "key " + number.ToString(CultureInfo.InvariantCulture))];
     }
 
     // A key is a number that means nothing without its column: the same number may stand for another class there.
@@ -166,6 +159,6 @@ internal sealed class MulticlassAdapter : TaskAdapter<MulticlassNetworkModel>
     ];
 
     public override SingleFeaturePredictionTransformerBase<MulticlassNetworkModel> CreateTransformer(
-        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string feature, string label) =>
+        IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string? feature, string label) =>
         new MulticlassPredictionTransformer<MulticlassNetworkModel>(env, new(network), schema, feature, label);
 }

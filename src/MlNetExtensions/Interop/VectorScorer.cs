@@ -9,6 +9,8 @@ internal sealed class VectorScorer
 {
     private const string Name = "Features";
 
+    private static readonly FeatureColumns Columns = new(Name);
+
     private readonly TrainedNetwork _network;
     private readonly SetPacker? _packer;
     private readonly float[] _scores;
@@ -18,10 +20,10 @@ internal sealed class VectorScorer
 
     public VectorScorer(TrainedNetwork network)
     {
+        if (network.Layout is not null || network.Sets is { Context.Count: > 0 } or { CountColumnName: not null })
+            throw new InvalidOperationException("The model reads several columns of a row, so it cannot be used where single vectors are scored.");
         if (network.Sets is { } sets)
         {
-            if (sets.Context.Count > 0 || sets.CountColumnName is not null)
-                throw new InvalidOperationException("The model reads several columns of a row, so it cannot be used where single vectors are scored.");
             _packer = new(Name, sets, network.AcceptsMissingValues);
         }
 
@@ -47,7 +49,7 @@ internal sealed class VectorScorer
             _packer.Write(_features);
         }
 
-        RowScores.Compute(_network, new(_features, [], _ids), _scores, position: 0, Name);
+        RowScores.Compute(_network, new(_features, [], _ids), _scores, position: 0, Columns);
         return _scores;
     }
 }

@@ -26,6 +26,12 @@ public interface INetworkMethod
     SetInput? Sets => null;
 
     /// <summary>
+    /// The columns that the method reads beside the feature column, of keys or numbers: rows are then laid out as <see cref="TrainingSet.Layout"/> says,
+    /// which has to become <see cref="NetworkDefinition.Layout"/>. The feature column may then be null. None by default, and none with <see cref="Sets"/>.
+    /// </summary>
+    IReadOnlyList<InputColumn> Columns => [];
+
+    /// <summary>
     /// Whether the method itself holds out the share <see cref="NetworkOptions.ValidationFraction"/> of the rows: all of them come as training
     /// rows then, but where a column or a data view of their own says which ones are held out.
     /// </summary>

@@ -26,7 +26,13 @@ internal sealed record NetworkFit(
     {
         var options = Method.Options;
         validation ??= options.ValidationData;
-        var features = FeatureColumns.Of(data.Schema, options.FeatureColumnName, Method.Sets);
+
+        // Reading a large set takes its time, and whoever watches should see something within a second.
+        Observer.Progress?.Report(TrainingProgress.Reading);
+        var features = initial?.MethodName == Method.Name && initial.Layout is { } known && initial.Sets is null && Method.Columns.Count > 0
+            ? Continued(FeatureColumns.Of(data.Schema, options.FeatureColumnName, null, Method.Columns), known)
+            : FeatureColumns.Of(data.Schema, options.FeatureColumnName, Method.Sets, Method.Columns)
+                .Measured(validation is null ? [data] : [data, validation], CheckCancelled);
         var loader = new TrainingSetLoader(
             new LoadSettings(
                 Task,
@@ -40,9 +46,6 @@ internal sealed record NetworkFit(
             Observer.Log,
             CheckCancelled);
 
-        // Reading a large set takes its time, and whoever watches should see something within a second.
-        Observer.Progress?.Report(TrainingProgress.Reading);
-
         // Everything that is made below is released at the end: what lives on is in managed memory.
         using var scope = NewDisposeScope();
         using var start = initial?.CreateNetwork();
@@ -53,6 +56,8 @@ internal sealed record NetworkFit(
         using (var network = Method.Fit(set, head, run))
         {
             run.State?.CheckFinite();
+            if (!Equals(network.Definition.Layout, set.Layout))
+                throw new InvalidOperationException($"{Method.Name} was given rows of {set.Layout}, but the layout of its network's definition is {network.Definition.Layout}.");
             return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
             {
                 MethodName = Method.Name,
@@ -66,6 +71,12 @@ internal sealed record NetworkFit(
             };
         }
     }
+
+    /// <summary>The columns as the earlier model reads them: keys that are new to it are out of its vocabulary.</summary>
+    private static FeatureColumns Continued(FeatureColumns found, RowLayout known) =>
+        found.Layout!.Columns.Select(column => column.Name).SequenceEqual(known.Columns.Select(column => column.Name)) && found.Name is null == (known.FeatureWidth == 0)
+            ? found with { Layout = known }
+            : throw new InvalidOperationException($"The option 'InitialModel' holds a model of rows of {known}, which cannot go on from rows of {found.Layout}.");
 
     private void CheckInitial(TrainedNetwork? initial, SetLayout? sets, int labelWidth)
     {

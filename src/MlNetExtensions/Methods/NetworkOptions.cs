@@ -21,9 +21,10 @@ public abstract record NetworkOptions : IValidatableObject
     [Required]
     public string LabelColumnName { get; init; } = "Label";
 
-    /// <summary>The feature column, <c>Features</c> by default: a vector of numbers of known size.</summary>
-    [Required]
-    public string FeatureColumnName { get; init; } = "Features";
+    /// <summary>
+    /// The feature column, <c>Features</c> by default: a vector of numbers of known size. Null for none, which only trainers allow that read other columns.
+    /// </summary>
+    public string? FeatureColumnName { get; init; } = "Features";
 
     /// <summary>The column of example weights: numbers of at least 0, where a row of weight 0 is passed over; null (the default) for none.</summary>
     public string? ExampleWeightColumnName { get; init; }
@@ -110,6 +111,8 @@ public abstract record NetworkOptions : IValidatableObject
     /// <inheritdoc/>
     public virtual IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
+        if (FeatureColumnName is "")
+            yield return new ValidationResult("option 'FeatureColumnName' must be given as the name of a column, or be null, but was ''");
         if (ValidationColumnName is not null && ValidationData is not null)
             yield return new ValidationResult("only one of the options 'ValidationColumnName' and 'ValidationData' can be given");
     }

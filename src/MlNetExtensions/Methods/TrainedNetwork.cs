@@ -61,6 +61,9 @@ public sealed class TrainedNetwork : IBlockModel
     /// <summary>How a row lies where rows are sets of items, and the columns that it comes from beside the features; null for vectors of known size.</summary>
     public SetLayout? Sets { get; init; }
 
+    /// <summary>How a row lies where the network reads other columns beside the features; null where it does not.</summary>
+    public RowLayout? Layout => Definition.Layout;
+
     /// <summary>Names of the features, where the training data named them.</summary>
     public IReadOnlyList<string>? FeatureNames { get; init; }
 
@@ -79,7 +82,9 @@ public sealed class TrainedNetwork : IBlockModel
     /// <summary>Number of trained and fixed values in the network.</summary>
     public long WeightCount => Definition.WeightCount;
 
-    /// <summary>Number of features of a row; for <see cref="Sets"/> numbers of the longest row that it was trained on.</summary>
+    /// <summary>
+    /// Number of features of a row; for <see cref="Sets"/> numbers of the longest row that it was trained on; with a <see cref="Layout"/> all numbers of a row.
+    /// </summary>
     public int Inputs => Definition.Inputs;
 
     /// <summary>Number of scores of a row.</summary>
@@ -134,18 +139,23 @@ public sealed class TrainedNetwork : IBlockModel
 
     /// <summary>Takes the last layer away: what remains computes features for other trainers.</summary>
     /// <returns>The body with those of the weights that it needs; null where the method offers none.</returns>
-    public TrainedNetwork? CreateBody()
+    public TrainedNetwork? CreateBody() => Definition.Body is { } body ? CreatePart(body) : null;
+
+    /// <summary>Takes a part of the network, whose values are features or tell how the network came to its scores.</summary>
+    /// <param name="part">The part: a network for the same rows, whose tensors are those of this network by the same names, or some of them.</param>
+    /// <returns>The part with those of the weights that it needs.</returns>
+    /// <exception cref="ModelFormatException">The part has a tensor that this network has not.</exception>
+    public TrainedNetwork CreatePart(NetworkDefinition part)
     {
-        if (Definition.Body is not { } body)
-            return null;
+        ArgumentNullException.ThrowIfNull(part);
         var reader = Weights.ReadPart();
-        if (body.BuildScorer(reader) is null)
+        if (part.BuildScorer(reader) is null)
         {
             LibTorch.Load();
-            Network.TakeWeights(body, reader);
+            Network.TakeWeights(part, reader);
         }
 
-        return With(body, [.. reader.Taken], new FeatureHead { Width = body.Outputs }, LearningCurve);
+        return With(part, [.. reader.Taken], new FeatureHead { Width = part.Outputs }, LearningCurve);
     }
 
     /// <summary>Builds the network on a device, with the trained weights and in evaluation mode.</summary>

@@ -103,8 +103,11 @@ internal static class TrainedNetworkFile
         CheckRanges(header.Head);
         if (header.Head.Outputs != definition.Outputs)
             throw InHeader($"the network has {definition.Outputs} outputs, but its task needs {header.Head.Outputs}");
-        if (header.FeatureNames is { } names && names.Count != definition.Inputs)
-            throw InHeader($"there are {names.Count} feature names for {definition.Inputs} features");
+        var features = definition.Layout?.FeatureWidth ?? definition.Inputs;
+        if (header.FeatureNames is { } names && names.Count != features)
+            throw InHeader($"there are {names.Count} feature names for {features} features");
+        if (definition.Layout is { } layout && (layout.Width != definition.Inputs || header.Sets is not null))
+            throw InHeader($"the network has {definition.Inputs} inputs, which are no row of {layout}");
         if (header.Sets is { } sets)
         {
             CheckRanges(sets);

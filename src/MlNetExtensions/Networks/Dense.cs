@@ -39,6 +39,15 @@ public sealed class Dense : Module<Tensor, Tensor>
         bias.uniform_(-bound, bound, random);
     }
 
+    /// <summary>Draws the weight from N(0, 2/(inputs + outputs)) and sets the bias to zero (Glorot and Bengio, 2010).</summary>
+    /// <param name="random">The stream of random numbers.</param>
+    public void InitializeXavier(Generator random)
+    {
+        using var noGradient = no_grad();
+        weight.normal_(0, Math.Sqrt(2.0 / (weight.shape[0] + weight.shape[1])), random);
+        bias.zero_();
+    }
+
     /// <summary>Applies the layer.</summary>
     /// <param name="input">x [rows, inputs].</param>
     /// <returns>y [rows, outputs].</returns>

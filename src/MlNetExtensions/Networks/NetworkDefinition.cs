@@ -25,6 +25,13 @@ public abstract record NetworkDefinition
     public required int Outputs { get; init; }
 
     /// <summary>
+    /// How a row lies where the network reads other columns beside the features: what <see cref="Data.TrainingSet.Layout"/> was. Null (the default) where it
+    /// reads features alone.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public RowLayout? Layout { get; init; }
+
+    /// <summary>
     /// Number of values of all tensors in the network's state dictionary. A file of another size is refused before it is unpacked.
     /// </summary>
     [JsonIgnore]
@@ -36,6 +43,10 @@ public abstract record NetworkDefinition
     /// </summary>
     [JsonIgnore]
     public virtual NetworkDefinition? Body => null;
+
+    /// <summary>Names of the values that the network puts out, where they stand in a column of their own and not for a task; null (the default) for numbers.</summary>
+    [JsonIgnore]
+    public virtual IReadOnlyList<string>? OutputNames => null;
 
     /// <summary>Builds the network with weights that are not yet set.</summary>
     /// <param name="device">

@@ -74,23 +74,10 @@ public sealed class Adam : FlatOptimizer
     private void UpdateOnHost<T>(double stepSize, double correction, double shrink, double coupled)
         where T : unmanaged, INumberBase<T>
     {
-        HostUpdate.Run<T, Kernel<T>>(_host, 0, Parameters.DecayedCount, Coefficients(shrink, coupled));
-        HostUpdate.Run<T, Kernel<T>>(_host, Parameters.DecayedCount, Parameters.Count, Coefficients(1, 0));
+        HostUpdate.Run<T, AdamKernel<T>>(_host, 0, Parameters.DecayedCount, Kernel(shrink, coupled));
+        HostUpdate.Run<T, AdamKernel<T>>(_host, Parameters.DecayedCount, Parameters.Count, Kernel(1, 0));
 
-        Kernel<T> Coefficients(double shrink, double coupled) => new()
-        {
-            Shrink = Broadcast(shrink),
-            Coupled = Broadcast(coupled),
-            Beta1 = Broadcast(_beta1),
-            Rest1 = Broadcast(1 - _beta1),
-            Beta2 = Broadcast(_beta2),
-            Rest2 = Broadcast(1 - _beta2),
-            Correction = Broadcast(1 / correction),
-            Epsilon = Broadcast(_epsilon),
-            StepSize = Broadcast(stepSize),
-        };
-
-        static Vector<T> Broadcast(double value) => new(T.CreateChecked(value));
+        AdamKernel<T> Kernel(double shrink, double coupled) => AdamKernel<T>.Create(_beta1, _beta2, _epsilon, correction, stepSize, shrink, coupled);
     }
 
     private void UpdateOnDevice(double stepSize, double correction, double shrink, double coupled)
@@ -118,19 +105,50 @@ public sealed class Adam : FlatOptimizer
         using (Scalar step = -stepSize)
             Parameters.Values.addcdiv_(_m, _scratch, step);
     }
+}
 
-    private struct Kernel<T> : IHostUpdate<T>
-        where T : unmanaged
+/// <summary>Adam's update of as many coordinates as a register holds.</summary>
+internal struct AdamKernel<T> : IHostUpdate<T>
+    where T : unmanaged, INumberBase<T>
+{
+    private Vector<T> _shrink, _coupled, _beta1, _rest1, _beta2, _rest2, _correction, _epsilon, _stepSize;
+
+    /// <summary>The update of a step without weight decay.</summary>
+    public static AdamKernel<T> Create(double beta1, double beta2, double epsilon, long step, double learningRate) =>
+        Create(beta1, beta2, epsilon, Math.Sqrt(1 - Math.Pow(beta2, step)), learningRate / (1 - Math.Pow(beta1, step)), 1, 0);
+
+    /// <summary>The update of a step.</summary>
+    /// <param name="beta1">β₁.</param>
+    /// <param name="beta2">β₂.</param>
+    /// <param name="epsilon">ε.</param>
+    /// <param name="correction">√(1−β₂ᵗ).</param>
+    /// <param name="stepSize">α/(1−β₁ᵗ).</param>
+    /// <param name="shrink">What decoupled weight decay multiplies by.</param>
+    /// <param name="coupled">λ of coupled weight decay.</param>
+    public static AdamKernel<T> Create(double beta1, double beta2, double epsilon, double correction, double stepSize, double shrink, double coupled)
     {
-        public Vector<T> Shrink, Coupled, Beta1, Rest1, Beta2, Rest2, Correction, Epsilon, StepSize;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly void Apply(ref Vector<T> value, Vector<T> gradient, ref Vector<T> m, ref Vector<T> v)
+        return new()
         {
-            gradient += Coupled * value;
-            m = Beta1 * m + Rest1 * gradient;
-            v = Beta2 * v + Rest2 * gradient * gradient;
-            value = Shrink * value - StepSize * m / (Vector.SquareRoot(v) * Correction + Epsilon);
-        }
+            _shrink = Broadcast(shrink),
+            _coupled = Broadcast(coupled),
+            _beta1 = Broadcast(beta1),
+            _rest1 = Broadcast(1 - beta1),
+            _beta2 = Broadcast(beta2),
+            _rest2 = Broadcast(1 - beta2),
+            _correction = Broadcast(1 / correction),
+            _epsilon = Broadcast(epsilon),
+            _stepSize = Broadcast(stepSize),
+        };
+
+        static Vector<T> Broadcast(double value) => new(T.CreateChecked(value));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Apply(ref Vector<T> value, Vector<T> gradient, ref Vector<T> first, ref Vector<T> second)
+    {
+        gradient += _coupled * value;
+        first = _beta1 * first + _rest1 * gradient;
+        second = _beta2 * second + _rest2 * gradient * gradient;
+        value = _shrink * value - _stepSize * first / (Vector.SquareRoot(second) * _correction + _epsilon);
     }
 }

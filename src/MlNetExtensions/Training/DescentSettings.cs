@@ -67,4 +67,18 @@ public sealed record DescentSettings
 
     /// <summary>Epochs without a new best validation loss after which training stops; 0 = never.</summary>
     public required int Patience { get; init; }
+
+    /// <summary>
+    /// What the learning rate is multiplied by after an epoch that brought no new least validation loss, in (0, 1]; 1 by default, which leaves it.
+    /// </summary>
+    public double PlateauFactor { get; init; } = 1;
+
+    /// <summary>What the learning rate does not fall below by <see cref="PlateauFactor"/>; 0 by default.</summary>
+    public double PlateauFloor { get; init; }
+
+    /// <summary>
+    /// λ of the penalty ½·λ·‖w‖² on the rows of each <see cref="RowTable"/> that a batch looks up; 0 by default. Such tables are trained by Adam at the same
+    /// rate, whatever the optimiser, without <see cref="WeightDecay"/> and <see cref="GradientNoise"/>; their gradients count in <see cref="GradientClipNorm"/>.
+    /// </summary>
+    public double RowTableDecay { get; init; }
 }

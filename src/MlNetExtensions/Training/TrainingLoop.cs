@@ -21,7 +21,9 @@ internal sealed class TrainingLoop : IDisposable
     private readonly BatchLoss _loss;
     private readonly BatchLoss? _heldLoss;
     private readonly FlatParameters _parameters;
+    private readonly RowAdam[] _tables;
     private readonly TrainingMonitor _monitor;
+    private double _plateau = 1;
 
     public TrainingLoop(TrainingRun run, Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss, BatchLoss? heldLoss)
     {
@@ -29,6 +31,7 @@ internal sealed class TrainingLoop : IDisposable
         _loss = loss ?? ((net, batch) => head.Loss(net.call(batch.Features), batch.Labels, batch.Weights, settings.LabelSmoothing));
         data.MoveTo(run.Device);
         _parameters = new FlatParameters(network);
+        _tables = [.. network.modules().OfType<RowTable>().Select(table => new RowAdam(table))];
         _monitor = run.Watch(head, settings.Epochs, data.RowCount, settings.Patience);
     }
 
@@ -47,13 +50,17 @@ internal sealed class TrainingLoop : IDisposable
 
         if (_monitor.BestEpoch > 0)
             _parameters.Restore();
-        if (!_parameters.Values.isfinite().all().cpu().item<bool>())
+        if (!IsFinite(_parameters.Values) || !_network.modules().OfType<RowTable>().All(table => IsFinite(table.Weight)))
             throw new TrainingDivergedException(_monitor.Epoch, _monitor.Step, "a weight");
         _network.eval();
         return _monitor.Finish(reason);
     }
 
-    public void Dispose() => _parameters.Dispose();
+    public void Dispose()
+    {
+        _parameters.Dispose();
+        Array.ForEach(_tables, table => table.Dispose());
+    }
 
     /// <summary>Whether a step is small: forward and backward take about six operations for each weight and row.</summary>
     private bool IsSmall =>
@@ -76,10 +83,13 @@ internal sealed class TrainingLoop : IDisposable
                     var loss = Gradient(batch);
                     if (!double.IsFinite(loss))
                         throw new TrainingDivergedException(epoch, _monitor.Step + 1, "the loss");
+                    Array.ForEach(_tables, table => table.AddPenalty(_settings.RowTableDecay));
                     if (_settings.GradientClipNorm > 0)
-                        _parameters.ClipGradient(_settings.GradientClipNorm);
+                        Clip(_settings.GradientClipNorm);
                     noise?.Apply();
-                    optimizer.Step(_settings.LearningRate * _settings.Schedule.At(_monitor.Step, steps));
+                    var rate = Math.Max(_plateau * _settings.LearningRate, Math.Min(_settings.LearningRate, _settings.PlateauFloor)) * _settings.Schedule.At(_monitor.Step, steps);
+                    optimizer.Step(rate);
+                    Array.ForEach(_tables, table => table.Step(rate));
                     _monitor.OnStep(loss, batch.Rows);
                 }
             }
@@ -94,6 +104,8 @@ internal sealed class TrainingLoop : IDisposable
 
     private string RunFullBatch()
     {
+        if (_tables.Length > 0)
+            throw new InvalidOperationException("L-BFGS cannot train tables of which each batch uses some rows.");
         var stalled = false;
         _network.train();
         var result = LbfgsMinimizer.Minimize(
@@ -114,6 +126,7 @@ internal sealed class TrainingLoop : IDisposable
     private double Gradient(RowBlock batch)
     {
         _parameters.ZeroGradient();
+        Array.ForEach(_tables, table => table.Clear());
         var part = _settings.MicroBatchSize;
         if (part == 0 || part >= batch.Rows)
             return Backward(batch, 1);
@@ -137,6 +150,7 @@ internal sealed class TrainingLoop : IDisposable
         if (share != 1)
             loss = loss.Times(share);
         loss.backward();
+        Array.ForEach(_tables, table => table.Collect());
         return loss.cpu().item<float>();
     }
 
@@ -162,8 +176,11 @@ internal sealed class TrainingLoop : IDisposable
 
     private bool EndEpoch()
     {
-        if (_monitor.OnEpoch(Validate()))
+        var held = Validate();
+        if (_monitor.OnEpoch(held))
             _parameters.Snapshot();
+        else if (held is not null)
+            _plateau *= _settings.PlateauFactor;
         return _monitor.HasStalled;
     }
 
@@ -189,6 +206,23 @@ internal sealed class TrainingLoop : IDisposable
             ? (loss / held.Rows, _head.Metric(metric / held.Rows))
             : throw new TrainingDivergedException(_monitor.Epoch, _monitor.Step, "the validation loss");
     }
+
+    private void Clip(double most)
+    {
+        if (_tables.Length == 0)
+        {
+            _parameters.ClipGradient(most);
+            return;
+        }
+
+        var norm = Math.Sqrt(Math.Pow(_parameters.GradientNorm(), 2) + _tables.Sum(table => table.SquaredNorm()));
+        if (norm <= most)
+            return;
+        _parameters.Gradient.Scale(most / norm);
+        Array.ForEach(_tables, table => table.Scale(most / norm));
+    }
+
+    private static bool IsFinite(Tensor values) => values.isfinite().all().cpu().item<bool>();
 
     private FlatOptimizer CreateOptimizer() => _settings.Optimizer switch
     {

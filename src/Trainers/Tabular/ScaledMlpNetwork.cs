@@ -292,27 +292,4 @@ internal sealed class ScaledMlpNetwork : Network
         x = x.clamp(MinusFar, Far);
         return x.mul(x.mul(x).mul_(Ninth).add_(One, One).rsqrt_());
     }
-
-    /// <summary>Batch normalisation that also takes a batch of one row, as the last of an epoch may be: it is normalised as in evaluation.</summary>
-    private sealed class BatchNormalization : nn.Module<Tensor, Tensor>
-    {
-        private readonly Parameter weight;
-        private readonly Parameter bias;
-        private readonly Tensor running_mean;
-        private readonly Tensor running_var;
-
-        public BatchNormalization(int width, Device device)
-            : base(nameof(BatchNormalization))
-        {
-            weight = new Parameter(ones(width, device: device));
-            bias = new Parameter(zeros(width, device: device));
-            running_mean = zeros(width, device: device);
-            running_var = ones(width, device: device);
-            RegisterComponents();
-        }
-
-        public override Tensor forward(Tensor x) =>
-            nn.functional.batch_norm(
-                x, running_mean, running_var, weight, bias, training && x.shape[0] > 1, momentum: 0.1, eps: ScaledMlpDefinition.Epsilon);
-    }
 }

@@ -17,9 +17,9 @@ internal static class ColumnChecks
         var (ml, expected) = (trial.Ml, trial.Score(trial.Model));
         (string, object?)[] names = [("LabelColumnName", "y"), ("FeatureColumnName", "x")];
         var renamed = ml.Transforms.CopyColumns("x", "Features").Append(ml.Transforms.CopyColumns("y", "Label"));
-        var few = renamed.Append(ml.Transforms.SelectColumns("y", "x"));
+        var few = renamed.Append(ml.Transforms.SelectColumns([.. trial.Traits.KeyColumns, "y", "x"]));
         var model = trial.Fit(Trial.Changed(trial.Data, few), names);
-        var unlabelled = Trial.Changed(trial.OtherData, renamed.Append(ml.Transforms.SelectColumns("x")));
+        var unlabelled = Trial.Changed(trial.OtherData, renamed.Append(ml.Transforms.SelectColumns(["x", .. trial.Traits.KeyColumns])));
         ScoredRows.Of(model, unlabelled).ShouldBe(expected, "with other names, in another order and without other columns");
 
         // The last of several columns of one name is the one that is meant; the others are hidden.

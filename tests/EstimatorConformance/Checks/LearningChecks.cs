@@ -40,7 +40,7 @@ internal static class LearningChecks
         var trained = Network(trial, 1, trial.Rows.Count);
         using var scope = torch.NewDisposeScope();
         using var network = trained.CreateNetwork();
-        var features = torch.tensor(trial.Rows.SelectMany(row => row.Features).ToArray(), [trial.Rows.Count, trained.Inputs]);
+        var features = torch.tensor(trial.Rows.SelectMany(row => Samples.Numbers(row, trained.Layout)).ToArray(), [trial.Rows.Count, trained.Inputs]);
         trained.Head.Loss(network.call(features), Labels(trial)).backward();
         foreach (var (name, weight) in network.named_parameters().Where(p => p.parameter.requires_grad))
         {
