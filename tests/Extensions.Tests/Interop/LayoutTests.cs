@@ -200,6 +200,7 @@ public sealed class LayoutTests
         Assert.Contains("other columns", Assert.ThrowsAny<ArgumentException>(() => Ml.Transforms.ExplainPrediction(model)).Message, StringComparison.Ordinal);
         var flagged = binary.Fit(data);
         Assert.Contains("other columns", Assert.ThrowsAny<ArgumentException>(() => Ml.BinaryClassification.EvaluateRobustness(data, flagged)).Message, StringComparison.Ordinal);
+        Assert.Contains("other columns", Assert.ThrowsAny<ArgumentException>(() => Ml.Model.EvaluateBoundaryTilt(flagged, data)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
