@@ -35,6 +35,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private readonly double[] _classRows = new double[settings.ClassNames.Count];
     private double[] _labelMeans = [];
     private double[] _labelSquares = [];
+    private int[] _dimensions = [];
     private double _weightSum;
     private bool _weighted;
 
@@ -50,6 +51,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         var (width, labelWidth) = (features.Width(data, checkCancelled), VectorReader.LabelWidth(label));
         if (features.Sets is not null && validation is not null)
             width = Math.Max(width, features.Width(validation, checkCancelled));
+        _dimensions = features.Sets is null ? [.. VectorReader.VectorType(data.Schema[features.Name]).Dimensions] : [width];
         var names = features.Sets is null ? SlotNames.Get(data.Schema[features.Name]) : null;
         (_labelMeans, _labelSquares) = (new double[labelWidth], new double[labelWidth]);
         var limit = Math.Max(1, settings.MemoryBudget / RowStore.BytesPerRow(width, labelWidth));
@@ -123,7 +125,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         if (held is null && train.Length < rows)
             held = RowPool.Gather(all, [.. Enumerable.Range(0, rows).Where(i => isValidation[i]).Select(i => (long)i)]);
         log($"{rows} rows of {statistics.Mean.Count} features are in memory, {held?.Rows ?? 0} held out for validation.");
-        return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, transform.MeanWeight, new RowPool(all, train), null) { Sets = settings.Columns.Features.Sets };
+        return new TrainingSet(statistics, slotNames, train.Length, held, settings.Seed, transform.MeanWeight, new RowPool(all, train), null) { Sets = settings.Columns.Features.Sets, FeatureDimensions = _dimensions };
     }
 
     private TrainingSet Streamed(
@@ -145,6 +147,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         return new TrainingSet(statistics, slotNames, training, held, settings.Seed, transform.MeanWeight, null, source with { BufferRows = Math.Max(1, limit - (held?.Rows ?? 0)) })
         {
             Sets = settings.Columns.Features.Sets,
+            FeatureDimensions = _dimensions,
         };
     }
 

@@ -48,6 +48,9 @@ public static class OptionRanges
                 faults.Add($"option '{name}' must be one of {string.Join(", ", Enum.GetNames(type))}, but was {Text(value)}");
             if (value is not null and not string && HasRules(value.GetType()))
                 Collect(value, name + ".", faults);
+            var items = value as IReadOnlyList<object> ?? [];
+            for (var i = 0; i < items.Count; i++)
+                Collect(items[i], $"{name}[{i}].", faults);
         }
 
         // Rules between options assume that each is within its own range.
