@@ -19,11 +19,12 @@ var benchmarks = new Dictionary<string, Action>
     ["kernels"] = Kernels.Run,
     ["convex"] = Convex.Run,
     ["explain"] = Explain.Run,
+    ["images"] = () => Images.Run(options),
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, images parts=a,b");
     return 2;
 }
 
