@@ -33,7 +33,8 @@ public static class OptionRanges
         var before = faults.Count;
         foreach (var property in Properties.GetOrAdd(options.GetType(), type => type.GetProperties(BindingFlags.Public | BindingFlags.Instance)))
         {
-            if (property.GetIndexParameters().Length > 0)
+            // What is computed of options is none, and may not be there before these are known to be in range.
+            if (property.SetMethod is null || property.GetIndexParameters().Length > 0)
                 continue;
             var value = property.GetValue(options);
             var name = prefix + property.Name;

@@ -116,7 +116,7 @@ public sealed record ImageAugmentation
         var corners = empty(2, rows, 1, 1).uniform_(0, (2 * CropPadding) + 1, random).floor_().to(ScalarType.Int64).to(images.device);
         var y = arange(height, device: images.device).view(1, height, 1).Plus(corners[0]);
         var x = arange(width, device: images.device).view(1, 1, width).Plus(corners[1]);
-        var places = y.Times(wide).to(ScalarType.Int64).Plus(x).view(rows, 1, height * width).expand(rows, channels, height * width);
+        var places = y.mul(tensor(wide, device: images.device)).Plus(x).view(rows, 1, height * width).expand(rows, channels, height * width);
         return padded.gather(2, places).view(images.shape);
     }
 

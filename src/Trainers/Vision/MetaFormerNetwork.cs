@@ -204,8 +204,8 @@ internal sealed class MetaFormerBlock : nn.Module
     {
         using var noGradient = no_grad();
         using Scalar scalar = value;
-        using var first = scale1?.fill_(scalar);
-        using var second = scale2?.fill_(scalar);
+        scale1?.fill_(scalar);
+        scale2?.fill_(scalar);
     }
 
     public Tensor Forward(Tensor x, Tensor? factors1, Tensor? factors2, double dropRate, Generator? random)
