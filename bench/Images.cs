@@ -95,7 +95,7 @@ internal static class Images
         {
             var trainer = ml.MulticlassClassification.Trainers.MetaFormer(new MetaFormer.Options
             {
-                Mixer = mixer, Norm = TokenNorm.Row, PositionMaps = PositionMaps.None, UseLayerScale = false, Epochs = epochs, ValidationFraction = 0, Seed = 1,
+                Mixer = mixer, Norm = TokenNorm.Row, PositionMaps = PositionMaps.None, Epochs = epochs, ValidationFraction = 0, Seed = 1,
             });
             var seconds = Clock.Medians(5, () => trainer.Fit(view), () => ByHand(x, y, mixer, epochs));
             var steps = count / Batch * epochs;
@@ -166,6 +166,8 @@ internal static class Images
     private sealed class Block : nn.Module<Tensor, Tensor>
     {
         private readonly bool _pools;
+        private readonly Parameter scale1;
+        private readonly Parameter scale2;
         private readonly GroupNorm norm1;
         private readonly Conv2d? depthwise;
         private readonly Linear? qkv;
@@ -179,6 +181,7 @@ internal static class Images
         {
             _pools = mixer is PoolingMixer;
             (norm1, norm2) = (Norm(channels), Norm(channels));
+            (scale1, scale2) = (new Parameter(ones(channels, 1, 1)), new Parameter(ones(channels, 1, 1)));
             if (mixer is DepthwiseConvMixer)
                 depthwise = nn.Conv2d(channels, channels, 3, padding: 1, groups: channels, bias: false);
             else if (mixer is AttentionMixer)
@@ -189,8 +192,8 @@ internal static class Images
 
         public override Tensor forward(Tensor input)
         {
-            var x = input + Mix(norm1.call(input));
-            return x + contract.call(nn.functional.gelu(expand.call(norm2.call(x))));
+            var x = input + (scale1 * Mix(norm1.call(input)));
+            return x + (scale2 * contract.call(nn.functional.gelu(expand.call(norm2.call(x)))));
         }
 
         private Tensor Mix(Tensor x)

@@ -51,7 +51,10 @@ public static class OptionRanges
                 Collect(value, name + ".", faults);
             var items = value as IReadOnlyList<object> ?? [];
             for (var i = 0; i < items.Count; i++)
-                Collect(items[i], $"{name}[{i}].", faults);
+            {
+                if (items[i] is { } item and not string && HasRules(item.GetType()))
+                    Collect(item, $"{name}[{i}].", faults);
+            }
         }
 
         // Rules between options assume that each is within its own range.
