@@ -138,9 +138,10 @@ namespace MlNetMlp.Vision
     {
         /// <summary>
         /// Options of <see cref="MetaFormer"/>. Of the options of all networks that are trained by gradients some have other defaults:
-        /// <see cref="GradientTrainedOptions.LearningRate"/> is 0.002, <see cref="GradientTrainedOptions.Schedule"/> a cosine behind a warm-up of a tenth,
-        /// <see cref="GradientTrainedOptions.WeightDecay"/> 0.05, <see cref="GradientTrainedOptions.LabelSmoothing"/> 0.1,
-        /// <see cref="GradientTrainedOptions.GradientClipNorm"/> 5, <see cref="GradientTrainedOptions.BatchSize"/> 128 and <see cref="GradientTrainedOptions.Epochs"/> 30.
+        /// <see cref="GradientTrainedOptions.LearningRate"/> is 0.002, <see cref="GradientTrainedOptions.Schedule"/> a cosine with <see cref="CosineSchedule.FinalFraction"/> 0.005
+        /// and <see cref="LearningRateSchedule.WarmUpFraction"/> 0.1, <see cref="GradientTrainedOptions.WeightDecay"/> 0.05,
+        /// <see cref="GradientTrainedOptions.LabelSmoothing"/> 0.1, <see cref="GradientTrainedOptions.GradientClipNorm"/> 5, <see cref="GradientTrainedOptions.BatchSize"/> 128 and
+        /// <see cref="GradientTrainedOptions.Epochs"/> 30.
         /// </summary>
         public sealed record Options : MetaFormerOptions
         {

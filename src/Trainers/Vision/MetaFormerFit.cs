@@ -25,7 +25,7 @@ internal static class MetaFormerFit
         }
         catch (ArgumentOutOfRangeException e)
         {
-            throw new InvalidOperationException(e.Message.Split(" (Parameter", 2)[0], e);
+            throw new InvalidOperationException($"{e.Message.Split(" (Parameter", 2)[0]} The images are in the feature column '{options.FeatureColumnName}'.", e);
         }
 
         var network = (MetaFormerNetwork)run.Create(definition);
