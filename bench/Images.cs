@@ -97,7 +97,7 @@ internal static class Images
             {
                 Mixer = mixer, Norm = TokenNorm.Row, PositionMaps = PositionMaps.None, Epochs = epochs, ValidationFraction = 0, Seed = 1,
             });
-            var seconds = Clock.Medians(5, () => trainer.Fit(view), () => ByHand(x, y, mixer, epochs));
+            var seconds = Clock.Medians(3, () => trainer.Fit(view), () => ByHand(x, y, mixer, epochs));
             var steps = count / Batch * epochs;
             Console.WriteLine($"images step, {name}: batch {Batch} of 28 x 28 pixels, stages of 2 and 2 blocks: fit {seconds[0] / steps * 1e3:F1} ms a step (reading, model and all), "
                 + $"by hand {seconds[1] / steps * 1e3:F1} ms, ratio {seconds[0] / seconds[1]:F2}");

@@ -35,7 +35,7 @@ public sealed class ChannelMlp : nn.Module
         using var noGradient = no_grad();
         foreach (var layer in new[] { expand, contract })
         {
-            InitialWeights.TruncatedNormal(layer.Weight, random);
+            InitialWeights.Dense(layer.Weight, random);
             using var zeroed = layer.Bias.zero_();
         }
     }

@@ -112,8 +112,8 @@ public sealed record AttentionMixer : TokenMixer
 
         public override void Initialize(Generator random)
         {
-            InitialWeights.TruncatedNormal(qkv, random);
-            InitialWeights.TruncatedNormal(projection.Weight, random);
+            InitialWeights.Dense(qkv, random);
+            InitialWeights.Dense(projection.Weight, random);
             using var noGradient = no_grad();
             using var zeroed = projection.Bias.zero_();
         }
@@ -152,7 +152,7 @@ public sealed record SpatialFcMixer : TokenMixer
             RegisterComponents();
         }
 
-        public override void Initialize(Generator random) => InitialWeights.TruncatedNormal(weight, random);
+        public override void Initialize(Generator random) => InitialWeights.Dense(weight, random);
 
         public override Tensor forward(Tensor input) => Grid.Mix(input, weight);
     }

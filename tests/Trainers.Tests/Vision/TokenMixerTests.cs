@@ -91,9 +91,9 @@ public sealed class TokenMixerTests : IDisposable
         var state = layer.state_dict();
         using (no_grad())
         {
-            // Weights of 0.02 would make all tokens look alike.
-            state["qkv"].mul_(40);
-            state["projection.weight"].mul_(40);
+            // Small weights would make all tokens look alike.
+            state["qkv"].mul_(5);
+            state["projection.weight"].mul_(5);
             state["projection.bias"].copy_(TestData.Normal(5, Channels));
         }
 
