@@ -22,11 +22,12 @@ var benchmarks = new Dictionary<string, Action>
     ["tilt"] = Tilt.Run,
     ["tilt-paths"] = Tilt.Paths,
     ["fields"] = () => Fields.Run(options),
+    ["images"] = () => Images.Run(options),
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields parts=steps,keys,likes,adult,bank");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields and images parts=a,b");
     return 2;
 }
 

@@ -11,7 +11,7 @@ namespace MlNetMlp.Conformance;
 /// <param name="Name">Name, with the names of the options that it lies within before it.</param>
 /// <param name="Member">The property or field.</param>
 /// <param name="Default">Its value in new options.</param>
-/// <param name="Documentation">What its documentation says, and that of the type of the options where it names the option.</param>
+/// <param name="Documentation">What its documentation says, and that of the type of the options, or of those that these lie within, where it names the option.</param>
 public sealed partial record OptionRow(string Name, MemberInfo Member, object? Default, string Documentation)
 {
     /// <summary>Type of the value; without the question mark of a nullable one.</summary>
@@ -56,19 +56,19 @@ public sealed partial record OptionRow(string Name, MemberInfo Member, object? D
     /// <summary>The options of a type with those that lie within them.</summary>
     /// <param name="options">Options as they are by default.</param>
     /// <returns>The options, in the order of their declaration.</returns>
-    public static IEnumerable<OptionRow> Of(object options) => Of(options, "");
+    public static IEnumerable<OptionRow> Of(object options) => Of(options, "", []);
 
-    private static IEnumerable<OptionRow> Of(object options, string prefix)
+    private static IEnumerable<OptionRow> Of(object options, string prefix, string[] around)
     {
-        var type = XmlDocs.Text(XmlDocs.Of(options.GetType()));
+        string[] types = [XmlDocs.Text(XmlDocs.Of(options.GetType())), .. around];
         foreach (var member in OptionValues.Members(options.GetType()))
         {
             var value = OptionValues.Get(options, member.Name);
             var about = XmlDocs.Text(XmlDocs.Of(member));
-            yield return new(prefix + member.Name, member, value, type.Contains(member.Name, StringComparison.Ordinal) ? about + " " + type : about);
+            yield return new(prefix + member.Name, member, value, string.Join(' ', types.Where(type => type.Contains(member.Name, StringComparison.Ordinal)).Prepend(about)));
             if ((value ?? OptionValues.Example(member)) is { } part && OptionValues.HasOptions(part.GetType()))
             {
-                foreach (var row in Of(part, prefix + member.Name + "."))
+                foreach (var row in Of(part, prefix + member.Name + ".", types))
                     yield return row;
             }
         }

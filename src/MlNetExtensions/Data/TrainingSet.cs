@@ -39,6 +39,9 @@ public sealed class TrainingSet : IDisposable
     /// <summary>Number of features of a row; of sets, the numbers of the longest row; with a <see cref="Layout"/>, all numbers of a row.</summary>
     public int FeatureCount => Statistics.Mean.Count;
 
+    /// <summary>The dimensions of the feature column where its type has several, such as channels, height and width of images; else the number of features alone.</summary>
+    public IReadOnlyList<int> FeatureDimensions { get => field ?? [FeatureCount]; init; }
+
     /// <summary>Number of rows to train on; those held out are not counted.</summary>
     public long RowCount { get; }
 

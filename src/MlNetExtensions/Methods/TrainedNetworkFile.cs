@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using MlNetMlp.Networks;
@@ -24,12 +22,8 @@ internal static class TrainedNetworkFile
     /// <summary>The newest format that this version reads; a number of its own, so that models outlive versions of the library.</summary>
     private const int FormatVersion = 1;
 
-    private const int LongestName = 500;
     private const long MostHeaderBytes = 64_000_000;
     private const long MostWeightHeaderBytes = 32_000_000;
-
-    private static readonly SearchValues<char> NoAssembly = SearchValues.Create("/\\,=:\0");
-    private static readonly SearchValues<char> NoType = SearchValues.Create("[]*&,\0");
 
     private static readonly JsonSerializerOptions Json = StrictJson.Settings;
 
@@ -189,37 +183,10 @@ internal static class TrainedNetworkFile
 
     private static NetworkDefinition ReadDefinition(Header header)
     {
-        var type = FindType(header.Network);
+        var type = KnownTypes.Find(header.Network.Assembly, header.Network.Type, typeof(NetworkDefinition), fault => InHeader(fault));
         var definition = (NetworkDefinition)Parse(() => header.Definition.Deserialize(type, Json)!);
         CheckRanges(definition);
         return definition;
-    }
-
-    private static Type FindType(NetworkName name)
-    {
-        var ours = typeof(NetworkDefinition).Assembly.GetName().Name;
-        if (name.Assembly.Length > LongestName || name.Type.Length > LongestName)
-            throw InHeader($"a name of an assembly or type has more than {LongestName} characters");
-        if (string.IsNullOrWhiteSpace(name.Assembly) || name.Assembly.AsSpan().ContainsAny(NoAssembly))
-            throw InHeader($"'{name.Assembly.Replace('\0', '?')}' is not the name of an assembly");
-        Assembly assembly;
-        try
-        {
-            assembly = Assembly.Load(new AssemblyName(name.Assembly));
-        }
-        catch (Exception e) when (e is IOException or BadImageFormatException)
-        {
-            throw new ModelFormatException($"The model's network comes from the assembly '{name.Assembly}', which is not beside this program. Reference the package that brings it.", e);
-        }
-
-        if (assembly.GetName().Name != ours && assembly.GetReferencedAssemblies().All(a => a.Name != ours))
-            throw InHeader($"the assembly '{name.Assembly}' does not use {ours}, so it has no networks");
-
-        // A name may say more than a name: arguments, which come from assemblies of their own, arrays and pointers.
-        var type = name.Type.Length > 0 && !name.Type.AsSpan().ContainsAny(NoType) ? assembly.GetType(name.Type) : null;
-        return type is { IsSealed: true, IsVisible: true, IsGenericType: false } && type.IsSubclassOf(typeof(NetworkDefinition))
-            ? type
-            : throw InHeader($"'{name.Type}' in '{name.Assembly}' is not a public sealed {nameof(NetworkDefinition)}");
     }
 
     private static void CheckRanges(object part)

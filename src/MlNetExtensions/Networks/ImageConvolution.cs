@@ -5,11 +5,11 @@ using static TorchSharp.torch.nn;
 
 namespace MlNetMlp.Networks;
 
-/// <summary>A convolution of images by 3 x 3 kernels that takes every other place, like torch's <c>Conv2d</c> but without a touch of the global random numbers.</summary>
+/// <summary>A convolution of images, like torch's <c>Conv2d</c> but without a touch of the global random numbers. Unless told otherwise by 3 x 3 kernels at every other place.</summary>
 public sealed class ImageConvolution : Module<Tensor, Tensor>
 {
-    private const int Kernel = 3;
-
+    private readonly long[] _stride;
+    private readonly long[] _padding;
     private readonly Parameter weight;
     private readonly Parameter bias;
 
@@ -17,10 +17,14 @@ public sealed class ImageConvolution : Module<Tensor, Tensor>
     /// <param name="inputs">Channels that come in.</param>
     /// <param name="outputs">Channels that go out.</param>
     /// <param name="device">Where the weights are.</param>
-    public ImageConvolution(int inputs, int outputs, Device device)
+    /// <param name="kernel">Height and width of a kernel.</param>
+    /// <param name="stride">How far apart the places are.</param>
+    /// <param name="padding">Rows and columns of zeros around the image.</param>
+    public ImageConvolution(int inputs, int outputs, Device device, int kernel = 3, int stride = 2, int padding = 1)
         : base(nameof(ImageConvolution))
     {
-        weight = new Parameter(empty(outputs, inputs, Kernel, Kernel, device: device));
+        (_stride, _padding) = ([stride, stride], [padding, padding]);
+        weight = new Parameter(empty(outputs, inputs, kernel, kernel, device: device));
         bias = new Parameter(empty(outputs, device: device));
         RegisterComponents();
     }
@@ -30,13 +34,13 @@ public sealed class ImageConvolution : Module<Tensor, Tensor>
     public void Initialize(Generator random)
     {
         using var noGradient = no_grad();
-        var bound = 1 / Math.Sqrt(weight.shape[1] * Kernel * Kernel);
+        var bound = 1 / Math.Sqrt(weight.shape[1] * weight.shape[2] * weight.shape[3]);
         weight.uniform_(-bound, bound, random);
         bias.uniform_(-bound, bound, random);
     }
 
     /// <summary>Applies the layer.</summary>
     /// <param name="input">Images [rows, inputs, height, width].</param>
-    /// <returns>Images [rows, outputs, ⌈height/2⌉, ⌈width/2⌉].</returns>
-    public override Tensor forward(Tensor input) => functional.conv2d(input, weight, bias, strides: [2, 2], padding: [1, 1]);
+    /// <returns>Images [rows, outputs, ⌊(height + 2·padding − kernel)/stride⌋ + 1, the same of the width].</returns>
+    public override Tensor forward(Tensor input) => functional.conv2d(input, weight, bias, strides: _stride, padding: _padding);
 }

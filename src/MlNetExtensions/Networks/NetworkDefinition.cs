@@ -38,6 +38,18 @@ public abstract record NetworkDefinition
     public abstract long WeightCount { get; }
 
     /// <summary>
+    /// Multiplications that a row takes, for networks that use a weight more than once; training chooses by it how many threads pay. 0 (the default): as many as there are weights.
+    /// </summary>
+    [JsonIgnore]
+    public virtual long MultiplicationsPerRow => 0;
+
+    /// <summary>
+    /// Values of a row where it is widest within the network; rows held out are judged in blocks that keep it within reason. 0 (the default): no more than some thousands.
+    /// </summary>
+    [JsonIgnore]
+    public virtual long WidestLayer => 0;
+
+    /// <summary>
     /// The network up to the activations that its last layer reads, which are features for other trainers. Its tensors are those of this
     /// network, by the same names, without those of the last layer. Null (the default) where the network offers none.
     /// </summary>

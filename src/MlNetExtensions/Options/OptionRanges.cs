@@ -33,7 +33,8 @@ public static class OptionRanges
         var before = faults.Count;
         foreach (var property in Properties.GetOrAdd(options.GetType(), type => type.GetProperties(BindingFlags.Public | BindingFlags.Instance)))
         {
-            if (property.GetIndexParameters().Length > 0)
+            // What is computed of options is none, and may not be there before these are known to be in range.
+            if (property.SetMethod is null || property.GetIndexParameters().Length > 0)
                 continue;
             var value = property.GetValue(options);
             var name = prefix + property.Name;
@@ -48,6 +49,12 @@ public static class OptionRanges
                 faults.Add($"option '{name}' must be one of {string.Join(", ", Enum.GetNames(type))}, but was {Text(value)}");
             if (value is not null and not string && HasRules(value.GetType()))
                 Collect(value, name + ".", faults);
+            var items = value as IReadOnlyList<object> ?? [];
+            for (var i = 0; i < items.Count; i++)
+            {
+                if (items[i] is { } item and not string && HasRules(item.GetType()))
+                    Collect(item, $"{name}[{i}].", faults);
+            }
         }
 
         // Rules between options assume that each is within its own range.

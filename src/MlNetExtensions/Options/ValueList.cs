@@ -5,16 +5,15 @@ using System.Text.Json.Serialization;
 
 namespace MlNetMlp.Options;
 
-/// <summary>A list as the value of an option: it cannot be changed, and is equal to another one with equal items. Write it as <c>[1, 2]</c>.</summary>
-/// <typeparam name="T">Type of the items.</typeparam>
+/// <summary>A list that cannot be changed and is equal to every list of equal items, so that options and definitions that hold one are equal by value. In JSON it is an array.</summary>
+/// <typeparam name="T">Type of the items, best a record.</typeparam>
 [CollectionBuilder(typeof(ValueList), nameof(ValueList.Create))]
 [JsonConverter(typeof(ValueListConverter))]
 public sealed class ValueList<T> : IReadOnlyList<T>, IEquatable<ValueList<T>>
-    where T : IEquatable<T>
 {
     private readonly T[] _items;
 
-    internal ValueList(ReadOnlySpan<T> items) => _items = items.ToArray();
+    internal ValueList(T[] items) => _items = items;
 
     /// <inheritdoc/>
     public int Count => _items.Length;
@@ -25,7 +24,7 @@ public sealed class ValueList<T> : IReadOnlyList<T>, IEquatable<ValueList<T>>
     /// <inheritdoc/>
     public IEnumerator<T> GetEnumerator() => ((IEnumerable<T>)_items).GetEnumerator();
 
-    IEnumerator IEnumerable.GetEnumerator() => _items.GetEnumerator();
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
     /// <inheritdoc/>
     public bool Equals(ValueList<T>? other) => other is not null && _items.AsSpan().SequenceEqual(other._items);
@@ -40,32 +39,30 @@ public sealed class ValueList<T> : IReadOnlyList<T>, IEquatable<ValueList<T>>
     public override string ToString() => $"[{string.Join(", ", _items)}]";
 }
 
-/// <summary>Makes lists of <see cref="ValueList{T}"/>.</summary>
+/// <summary>Makes lists that are equal by value.</summary>
 public static class ValueList
 {
-    /// <summary>Makes a list.</summary>
+    /// <summary>Makes a list; collection expressions call it.</summary>
     /// <typeparam name="T">Type of the items.</typeparam>
-    /// <param name="items">The items.</param>
+    /// <param name="items">The items, which are copied.</param>
     /// <returns>The list.</returns>
-    public static ValueList<T> Create<T>(ReadOnlySpan<T> items)
-        where T : IEquatable<T> => new(items);
+    public static ValueList<T> Create<T>(ReadOnlySpan<T> items) => new(items.ToArray());
 }
 
-/// <summary>Writes lists as JSON's arrays.</summary>
+/// <summary>Reads and writes lists as arrays.</summary>
 internal sealed class ValueListConverter : JsonConverterFactory
 {
     public override bool CanConvert(Type typeToConvert) => typeToConvert.IsGenericType && typeToConvert.GetGenericTypeDefinition() == typeof(ValueList<>);
 
     public override JsonConverter CreateConverter(Type typeToConvert, JsonSerializerOptions options) =>
-        (JsonConverter)Activator.CreateInstance(typeof(Converter<>).MakeGenericType(typeToConvert.GetGenericArguments()))!;
+        (JsonConverter)typeof(Of<>).MakeGenericType(typeToConvert.GetGenericArguments()).GetConstructor([])!.Invoke(null);
 
-    private sealed class Converter<T> : JsonConverter<ValueList<T>>
-        where T : IEquatable<T>
+    private sealed class Of<T> : JsonConverter<ValueList<T>>
     {
         public override ValueList<T> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
         {
-            var items = JsonSerializer.Deserialize<T[]>(ref reader, options) ?? throw new JsonException("The list is null.");
-            return Array.Exists(items, item => item is null) ? throw new JsonException("An item of the list is null.") : new(items);
+            var items = JsonSerializer.Deserialize<T[]>(ref reader, options) ?? throw new JsonException("A list is null.");
+            return items.Any(item => item is null) ? throw new JsonException("An item of a list is null.") : new(items);
         }
 
         public override void Write(Utf8JsonWriter writer, ValueList<T> value, JsonSerializerOptions options) =>

@@ -8,7 +8,10 @@ namespace MlNetMlp.Training;
 /// <summary>The mini-batch loop that all methods trained by gradients share, and its full-batch twin for L-BFGS.</summary>
 internal sealed class TrainingLoop : IDisposable
 {
-    private const int EvaluationRows = 4096;
+    private const int MostEvaluationRows = 4096;
+
+    // Values of the widest layer of a block of rows held out.
+    private const long EvaluationValues = 1 << 23;
 
     // Arithmetic of a step below which handing parts of it to other threads costs more than it saves, above all on a busy machine.
     private const double OneThreadOperations = 1e8;
@@ -64,7 +67,10 @@ internal sealed class TrainingLoop : IDisposable
 
     /// <summary>Whether a step is small: forward and backward take about six operations for each weight and row.</summary>
     private bool IsSmall =>
-        6.0 * _parameters.Count * (_settings.Optimizer == OptimizerKind.Lbfgs ? Math.Min(EvaluationRows, _data.RowCount) : _settings.BatchSize) < OneThreadOperations;
+        6.0 * Math.Max(_parameters.Count, _network.Definition.MultiplicationsPerRow) * (_settings.Optimizer == OptimizerKind.Lbfgs ? Math.Min(EvaluationRows, _data.RowCount) : _settings.BatchSize) < OneThreadOperations;
+
+    /// <summary>Rows that are judged at once.</summary>
+    private int EvaluationRows => (int)Math.Clamp(EvaluationValues / Math.Max(1, _network.Definition.WidestLayer), 1, MostEvaluationRows);
 
     private string RunMiniBatches()
     {

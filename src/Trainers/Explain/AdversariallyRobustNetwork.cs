@@ -231,7 +231,7 @@ namespace MlNetMlp.Explain
             if (options.ImageShape is { } image && image.Size != data.FeatureCount)
             {
                 throw new InvalidOperationException(
-                    $"The option 'ImageShape' is {image.Height} x {image.Width} x {image.Channels}, which are {image.Size} values, but rows have {data.FeatureCount} features.");
+                    $"The option 'ImageShape' is {image}, which are {image.Size} values, but rows have {data.FeatureCount} features.");
             }
 
             var network = (RobustNetwork)run.Create(new RobustNetworkDefinition

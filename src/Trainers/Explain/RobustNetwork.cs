@@ -9,17 +9,6 @@ using static TorchSharp.torch;
 
 namespace MlNetMlp.Explain;
 
-/// <summary>The size of images whose pixels are the features of a row, channel by channel as ML.NET's ExtractPixels puts them, row by row of each.</summary>
-/// <param name="Height">Rows of pixels, in [1, 4096].</param>
-/// <param name="Width">Pixels of a row, in [1, 4096].</param>
-/// <param name="Channels">Values of a pixel, in [1, 16].</param>
-public sealed record ImageShape(
-    [property: Range(1, 4096)] int Height, [property: Range(1, 4096)] int Width, [property: Range(1, 16)] int Channels = 1)
-{
-    /// <summary>Number of features.</summary>
-    internal long Size => (long)Height * Width * Channels;
-}
-
 /// <summary>Shapes of an <see cref="AdversariallyRobustNetwork"/>'s network, which are its file format.</summary>
 public sealed record RobustNetworkDefinition : NetworkDefinition, IValidatableObject
 {
@@ -154,7 +143,7 @@ internal sealed class RobustNetwork : Network
     {
         if (_definition.Image is not { } image)
             return Rest(layers[0].call(Standardize(x)));
-        x = Standardize(x).view(-1, image.Channels, image.Height, image.Width);
+        x = image.ToImages(Standardize(x));
         foreach (var convolution in convolutions)
             x = convolution.call(x).relu();
         return Rest(layers[0].call(x.flatten(1)));

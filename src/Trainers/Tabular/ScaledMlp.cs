@@ -251,16 +251,11 @@ namespace MlNetMlp.Tabular
             }
         }
 
-        /// <summary>
-        /// λ·loss by the rows' own labels + (1−λ)·loss by their partners', on mixed rows. For squared errors it has the gradient of the
-        /// loss by mixed labels, so one form serves all tasks.
-        /// </summary>
+        /// <summary>The loss of rows that are mixed with others: see <see cref="MixedRows"/>.</summary>
         internal static Tensor MixedLoss(Network network, RowBlock batch, TaskHead head, double labelSmoothing, Tensor lambda, Tensor order)
         {
             var outputs = network.call(lerp(batch.Features.index_select(0, order), batch.Features, lambda));
-            var own = head.Loss(outputs, batch.Labels, batch.Weights, labelSmoothing);
-            var other = head.Loss(outputs, batch.Labels.index_select(0, order), batch.Weights?.index_select(0, order), labelSmoothing);
-            return lerp(other, own, lambda.squeeze());
+            return MixedRows.Loss(head, outputs, batch, order, lambda, labelSmoothing);
         }
     }
 }

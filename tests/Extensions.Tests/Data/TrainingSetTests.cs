@@ -50,6 +50,23 @@ public class TrainingSetTests
     }
 
     [Theory]
+    [InlineData(long.MaxValue)]
+    [InlineData(1L)]
+    public void DimensionsOfTheFeatureColumnAreKept(long budget)
+    {
+        var rows = new[] { new Sparse { Features = new VBuffer<float>(24, new float[24]), Target = 1 }, new Sparse { Features = new VBuffer<float>(24, new float[24]), Target = 2 } };
+        foreach (var dimensions in new int[][] { [24], [2, 3, 4], [4, 6] })
+        {
+            var schema = SchemaDefinition.Create(typeof(Sparse));
+            schema["Features"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, dimensions);
+
+            using var set = Load(Ml.Data.LoadFromEnumerable(rows, schema), 0, budget).Set;
+
+            Assert.Equal(dimensions, set.FeatureDimensions);
+        }
+    }
+
+    [Theory]
     [InlineData(long.MaxValue, 0.0)]
     [InlineData(long.MaxValue, 0.2)]
     [InlineData(3000L, 0.0)]

@@ -7,6 +7,8 @@ using MlNetMlp.Conformance;
 using MlNetMlp.Methods;
 using MlNetMlp.Tests.Conformance;
 using MlNetMlp.Tests.Support;
+using MlNetMlp.Training;
+using MlNetMlp.Vision;
 
 namespace MlNetMlp.Tests;
 
@@ -50,6 +52,9 @@ public sealed partial class DocumentTests
         var options = Repository.At("docs", "options.md");
         DocumentTable.Check(options, "all trainers", OptionRow.Markdown(new Plain(), typeof(NetworkOptions)));
         DocumentTable.Check(options, "trainers by gradients", OptionRow.Markdown(new Plain(), typeof(GradientTrainedOptions)));
+        DocumentTable.Check(options, "trainers of images", OptionRow.Markdown(new MetaFormer.Options(), typeof(ImageTrainedOptions)));
+        DocumentTable.Check(options, "augmentation", OptionRow.Markdown(new ImageAugmentation()));
+        DocumentTable.Check(options, "networks of image tokens", OptionRow.Markdown(new MetaFormer.Options(), typeof(MetaFormerOptions)));
         DocumentTable.Check(Repository.At("docs", "conformance.md"), "trainers", ConformanceTable.Write(ConformanceTests.Suite, ConformanceSuite.Expected));
     }
 
