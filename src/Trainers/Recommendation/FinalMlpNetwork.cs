@@ -141,8 +141,9 @@ internal sealed class FinalMlpNetwork : Network
         if (numbers is null)
             return vectors.flatten(1);
 
-        // NOTE[DIFF]: features are standardised first; the paper's data sets come scaled.
-        var z = x.narrow(1, 0, mean!.shape[0]).sub(mean).mul(scale!);
+        // NOTE[DIFF]: features are standardised and bent to stay within ±3; the paper's data sets come scaled, and wild values make logits at which a probability
+        // is exactly 0 or 1.
+        var z = SmoothClip.Apply(x.narrow(1, 0, mean!.shape[0]).sub(mean).mul(scale!));
         return cat([z.unsqueeze(2).mul(numbers), vectors], 1).flatten(1);   // x·w_f for features
     }
 
