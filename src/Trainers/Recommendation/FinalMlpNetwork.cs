@@ -19,8 +19,8 @@ internal sealed class FinalMlpNetwork : Network
     private readonly KeyEmbedding? keys;
     private readonly FieldGate? gate1;
     private readonly FieldGate? gate2;
-    private readonly Stream? stream1;
-    private readonly Stream? stream2;
+    private readonly FieldStream? stream1;
+    private readonly FieldStream? stream2;
     private readonly Dense? output1;
     private readonly Dense? output2;
     private readonly Parameter? bilinear;
@@ -49,8 +49,8 @@ internal sealed class FinalMlpNetwork : Network
         }
 
         keys = new KeyEmbedding(layout, [.. Enumerable.Range(0, layout.Columns.Count)], d, device, definition.HasRare);
-        stream1 = new Stream(definition.Fields * d, definition.Stream1, definition.BatchNorm, definition.Dropout1, device);
-        stream2 = new Stream(definition.Fields * d, definition.Stream2, definition.BatchNorm, definition.Dropout2, device);
+        stream1 = new FieldStream(definition.Fields * d, definition.Stream1, definition.BatchNorm, definition.Dropout1, device);
+        stream2 = new FieldStream(definition.Fields * d, definition.Stream2, definition.BatchNorm, definition.Dropout2, device);
         (output1, output2) = (new Dense(definition.Width1, 1, device), new Dense(definition.Width2, 1, device));
         if (definition.Heads is > 0 and var k)
             bilinear = new Parameter(empty(k, definition.Width1 / k, definition.Width2 / k, device: device));
@@ -69,7 +69,7 @@ internal sealed class FinalMlpNetwork : Network
 
     public Parameter? Bilinear => bilinear;
 
-    public IEnumerable<(Stream Stream, ValueList<int> Units)> Streams => [(stream1!, _definition.Stream1), (stream2!, _definition.Stream2)];
+    public IEnumerable<(FieldStream Layers, ValueList<int> Units)> Streams => [(stream1!, _definition.Stream1), (stream2!, _definition.Stream2)];
 
     /// <summary>Where dropout draws from in training; without it, nothing is left out.</summary>
     public Generator? Noise
@@ -89,7 +89,7 @@ internal sealed class FinalMlpNetwork : Network
         numbers?.normal_(0, Math.Sqrt(2.0 / (1 + _definition.EmbeddingDim)), random);
         gate1?.Initialize(random);
         gate2?.Initialize(random);
-        foreach (var layer in (nn.Module[])[.. Streams.SelectMany(part => part.Stream.Layers), Output1, Output2])
+        foreach (var layer in (nn.Module[])[.. Streams.SelectMany(part => part.Layers.Layers), Output1, Output2])
             ((Dense)layer).InitializeXavier(random);
         bilinear?.normal_(0, Math.Sqrt(2.0 / (bilinear.numel() + 1)), random);
     }
@@ -141,8 +141,9 @@ internal sealed class FinalMlpNetwork : Network
         if (numbers is null)
             return vectors.flatten(1);
 
-        // NOTE[DIFF]: features are standardised first; the paper's data sets come scaled.
-        var z = x.narrow(1, 0, mean!.shape[0]).sub(mean).mul(scale!);
+        // NOTE[DIFF]: features are standardised and bent to stay within ±3; the paper's data sets come scaled, and wild values make logits at which a probability
+        // is exactly 0 or 1.
+        var z = SmoothClip.Apply(x.narrow(1, 0, mean!.shape[0]).sub(mean).mul(scale!));
         return cat([z.unsqueeze(2).mul(numbers), vectors], 1).flatten(1);   // x·w_f for features
     }
 
@@ -249,14 +250,14 @@ internal sealed class FinalMlpNetwork : Network
     }
 
     /// <summary>Layers of units: dense, normalised, rectified, and some left out in training.</summary>
-    internal sealed class Stream : nn.Module<Tensor, Tensor>
+    internal sealed class FieldStream : nn.Module<Tensor, Tensor>
     {
         private readonly double _dropout;
         private readonly ModuleList<Dense> layers = [];
         private readonly ModuleList<BatchNormalization> norms = [];
 
-        public Stream(int inputs, ValueList<int> units, bool isNormalized, double dropout, Device device)
-            : base(nameof(Stream))
+        public FieldStream(int inputs, ValueList<int> units, bool isNormalized, double dropout, Device device)
+            : base(nameof(FieldStream))
         {
             _dropout = dropout;
             foreach (var count in units)

@@ -166,8 +166,6 @@ public sealed record ScaledMlpDefinition : NetworkDefinition
 /// <summary>The network of a <see cref="ScaledMlp"/>.</summary>
 internal sealed class ScaledMlpNetwork : Network
 {
-    private static readonly Scalar Ninth = 1.0 / 9, One = 1.0, Far = 1e9, MinusFar = -1e9;
-
     private readonly ScaledMlpDefinition _definition;
     private readonly Tensor? mean;
     private readonly Tensor? scale;
@@ -289,7 +287,6 @@ internal sealed class ScaledMlpNetwork : Network
             return x;
 
         // NOTE[DIFF]: x/√(1 + (x/3)²) is not in the paper, whose pixels have no outliers; one wild value of a table would drown its row.
-        x = x.clamp(MinusFar, Far);
-        return x.mul(x.mul(x).mul_(Ninth).add_(One, One).rsqrt_());
+        return SmoothClip.Apply(x);
     }
 }
