@@ -29,6 +29,11 @@ public sealed class LayerTests : IDisposable
         Assert.Equal(0.5, drawn.std().ToDouble(), 0.003);
         Assert.InRange(drawn.abs().max().ToDouble(), 1.12, 1.138);
         Assert.True(drawn.unique().output.numel() > 100_000);
+
+        // Dense layers of n inputs deviate by 1/√(3·n).
+        var weight = empty(5000, 48);
+        InitialWeights.Dense(weight, _random);
+        Assert.Equal(1 / 12.0, weight.std().ToDouble(), 0.0005);
     }
 
     [Fact]

@@ -31,5 +31,5 @@ public sealed class PoolFormerProfile() : HouseProfile(nameof(PoolFormer))
 
     public override object SmallOptions(EstimatorTask task, object defaults) =>
         // Pooling of a single token is nothing, and a factor of nothing has no gradient: four tokens, each of most of the pixels.
-        MetaFormerProfile.Small((PoolFormer.Options)defaults) with { Stages = [new(1, 24)], Stem = new(4, 2, 1), PositionMaps = PositionMaps.First, LearningRate = 1e-2 };
+        MetaFormerProfile.Small((PoolFormer.Options)defaults) with { Stages = [new(1, 32)], Stem = new(4, 2, 1), PositionMaps = PositionMaps.First, Epochs = 60 };
 }
