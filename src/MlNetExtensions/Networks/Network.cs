@@ -22,6 +22,12 @@ public abstract class Network : nn.Module<Tensor, Tensor>
     /// <summary>The record that rebuilds this network.</summary>
     public NetworkDefinition Definition { get; }
 
+    /// <summary>
+    /// Multiplications that the outputs of one row take, where weights are used more than once for it; null (the default) where each is used once, as
+    /// in dense layers. It decides how many threads a step of training is worth.
+    /// </summary>
+    public virtual double? MultiplicationsPerRow => null;
+
     /// <summary>Sets all weights to random initial values, drawn from the given stream and from nothing else.</summary>
     /// <param name="random">The stream of random numbers, on the device of the weights.</param>
     public abstract void Initialize(Generator random);
