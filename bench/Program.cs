@@ -19,6 +19,8 @@ var benchmarks = new Dictionary<string, Action>
     ["kernels"] = Kernels.Run,
     ["convex"] = Convex.Run,
     ["explain"] = Explain.Run,
+    ["forecast"] = Forecast.Run,
+    ["forecasttime"] = Forecast.Time,
     ["fields"] = Fields.Run,
     ["table"] = () => Table.Run(options),
 };
