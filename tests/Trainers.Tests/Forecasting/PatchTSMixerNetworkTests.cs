@@ -182,7 +182,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
         var x = TestData.Normal(1, 2, Steps * Channels);
         var weight = network.Mixers[0].Gate!.Weigh.Weight;
         network.call(x).sum().backward();
-        var gradient = TensorMemory.ToFloats(weight.grad);
+        var gradient = TensorMemory.ToFloats(weight.grad!);
 
         using var noGradient = no_grad();
         const float step = 1e-2f;
