@@ -197,7 +197,9 @@ namespace MlNetMlp.Forecasting
             [Range(1, 1 << 16)]
             public int PatchLength { get; init; } = 8;
 
-            /// <summary>s, steps from one patch to the next, at least 1 and at most <see cref="PatchLength"/>, which null (the default) stands for.</summary>
+            /// <summary>
+            /// s, steps from one patch to the next, in [1, 65536] and at most <see cref="PatchLength"/>, which null (the default) stands for.
+            /// </summary>
             [Range(1, 1 << 16)]
             public int? PatchStride { get; init; }
 
@@ -310,7 +312,7 @@ namespace MlNetMlp.Forecasting
             if (numbers / channels < options.PatchLength)
             {
                 throw new InvalidOperationException(
-                    $"{Name}: option 'PatchLength' must be at most the {numbers / channels} steps of a window, but was {options.PatchLength}.");
+                    $"{Name}: option 'PatchLength' must be at most the {numbers / channels} steps that a row of the feature column '{options.FeatureColumnName}' has, but was {options.PatchLength}.");
             }
         }
     }

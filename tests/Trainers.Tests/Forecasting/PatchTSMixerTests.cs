@@ -121,7 +121,7 @@ public class PatchTSMixerTests
         var rows = Ml.Data.LoadFromEnumerable(Enumerable.Range(0, 20).Select(i => new Window { Features = new float[16], Number = i }).ToArray());
         Says("'PatchStride'", () => Ml.Regression.Trainers.PatchTSMixer(Small with { PatchStride = 7 }));
         Says("'PatchLength' must be at most 'ContextLength', 5", () => Ml.Forecasting.Trainers.PatchTSMixer(Series with { ContextLength = 5 }, Small));
-        Says("'PatchLength' must be at most the 16 steps", () => Ml.Regression.Trainers.PatchTSMixer(Small with { LabelColumnName = "Number", PatchLength = 17 }).Fit(rows));
+        Says("'PatchLength' must be at most the 16 steps that a row of the feature column 'Features' has", () => Ml.Regression.Trainers.PatchTSMixer(Small with { LabelColumnName = "Number", PatchLength = 17 }).Fit(rows));
         Says("3 channels: give the option 'Channels'", () => Ml.Regression.Trainers.PatchTSMixer(Small with { LabelColumnName = "Number", Channels = 3 }).Fit(rows));
         Says("'Dropout'", () => Ml.Regression.Trainers.PatchTSMixer(Small with { Dropout = 1 }));
     }
