@@ -23,6 +23,8 @@ var benchmarks = new Dictionary<string, Action>
     ["tilt-paths"] = Tilt.Paths,
     ["fields"] = () => Fields.Run(options),
     ["images"] = () => Images.Run(options),
+    ["forecast"] = Forecast.Run,
+    ["forecasttime"] = Forecast.Time,
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))

@@ -68,6 +68,20 @@ internal static class DataErrors
     public static ArgumentOutOfRangeException LabelWidthMismatch(string name, int expected, int found) =>
         Schema($"The label column '{name}' has {found} slots in the validation data, but {expected} in the training data.");
 
+    public static ArgumentOutOfRangeException ChannelMismatch(IEnumerable<string> names, int expected, int found) =>
+        Schema($"The series columns {string.Join(", ", names.Select(name => $"'{name}'"))} have {found} numbers, but the model was trained on {expected} channels.");
+
+    public static InvalidOperationException NoSeries(string column, long row) =>
+        new($"The series column '{column}' has no value in row {row}: every row has to say which series it belongs to. Drop the row, or give it a series.");
+
+    public static InvalidOperationException ShortSeries(int contextLength, int horizon, long longest, long held) =>
+        new($"No series has a window to train on: a window of {contextLength} rows and the {horizon} rows that follow it need {contextLength + horizon} rows, and the longest series has "
+            + $"{longest}{(held > 0 ? $", {held} of them held out for validation" : "")}. Give more rows, or lower 'ContextLength', 'Horizon' or 'ValidationFraction'.");
+
+    public static InvalidOperationException LargeSeries(int channels, long budget, long most) =>
+        new($"The series have more than the {most} rows of {channels} channels that fit the memory budget of {Runtime.MemoryBudget.Format(budget)}, and series are not streamed. "
+            + "Raise the option 'MemoryBudget', or train on fewer rows.");
+
     public static InvalidOperationException BadWeight(string column, long row, float value) =>
         new($"The example weight column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; a weight must be finite and not negative.");
 

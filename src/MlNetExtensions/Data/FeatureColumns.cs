@@ -4,11 +4,14 @@ using MlNetMlp.Networks;
 
 namespace MlNetMlp.Data;
 
-/// <summary>The columns that the numbers of a row come from: one vector of known size, those of a set, or several one behind the other.</summary>
+/// <summary>
+/// The columns that the numbers of a row come from: one vector of known size, those of a set, several one behind the other, or those of the rows before too.
+/// </summary>
 /// <param name="Name">The feature column; null for none.</param>
 /// <param name="Sets">How sets lie in a row; null where there are none.</param>
 /// <param name="Layout">How several columns lie in a row; null where there is one.</param>
-internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowLayout? Layout = null)
+/// <param name="Windows">How rows of a <paramref name="Layout"/> in time order become windows; null where each row stands for itself.</param>
+internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowLayout? Layout = null, WindowInput? Windows = null)
 {
     private const int CheckInterval = 1024;
     private const string Feature = "feature";
@@ -36,6 +39,19 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
         if (width == 0)
             throw DataErrors.UnknownItemWidth(name, DataErrors.Describe(items), input.ItemWidthOption);
         return new(name, new SetLayout { ItemWidth = width, Context = context, CountColumnName = input.CountColumnName, IsOneItem = isOneItem });
+    }
+
+    /// <summary>Finds out how the columns of time series lie in rows.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <param name="columns">Those of the channels and, last, of the series.</param>
+    /// <param name="hasSeries">Whether there is a column of the series.</param>
+    /// <returns>The columns.</returns>
+    public static FeatureColumns OfSeries(DataViewSchema schema, IReadOnlyList<InputColumn> columns, bool hasSeries)
+    {
+        var found = Of(schema, null, null, columns);
+        return hasSeries && found.Layout!.Columns[^1] is not { Width: 1, IsVariable: false, IsKey: true }
+            ? throw DataErrors.WrongType(columns[^1].Role, columns[^1].Name, "one key, such as Transforms.Conversion.MapValueToKey makes", DataErrors.Describe(schema[columns[^1].Name].Type))
+            : found;
     }
 
     /// <summary>Makes room for vectors of keys of unknown size, by reading them once.</summary>
@@ -105,6 +121,7 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
     /// <returns>The reader.</returns>
     public FeatureReader CreateReader(DataViewRow row, bool acceptNonFinite) => this switch
     {
+        { Windows: { } windows } => new WindowReader(row, this, windows),
         { Layout: { } layout } => new LayoutReader(row, Name, layout),
         { Sets: { } sets } => new SetReader(row, Name!, sets, acceptNonFinite),
         _ => new PlainFeatureReader(VectorReader.Create(row, row.Schema[Name!])),

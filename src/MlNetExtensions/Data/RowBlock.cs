@@ -14,6 +14,13 @@ public sealed record RowBlock(Tensor Features, Tensor Labels, Tensor? Weights) :
     /// <summary>Number of rows.</summary>
     public long Rows => Features.shape[0];
 
+    /// <summary>Some rows that stand one behind the other, not copied.</summary>
+    /// <param name="start">The first.</param>
+    /// <param name="rows">How many.</param>
+    /// <returns>The rows; the caller disposes the block.</returns>
+    internal RowBlock Slice(long start, long rows) =>
+        new(Features.narrow(0, start, rows), Labels.narrow(0, start, rows), Weights?.narrow(0, start, rows));
+
     /// <summary>Releases the tensors.</summary>
     public void Dispose()
     {

@@ -13,9 +13,13 @@ public sealed class TrainingSet : IDisposable
     // A number that no epoch has.
     private const ulong SampleStream = ulong.MaxValue;
 
+    private const int MostBlockNumbers = 1 << 20;
+
     private readonly RowStream? _stream;
     private readonly int _seed;
+    private RowBlock? _validation;
     private RowPool? _pool;
+    private SeriesWindows? _windows;
 
     internal TrainingSet(
         FeatureStatistics statistics, IReadOnlyList<string>? slotNames, long rows, RowBlock? validation, int seed, double meanWeight, RowPool? pool, RowStream? stream)
@@ -23,11 +27,18 @@ public sealed class TrainingSet : IDisposable
         Statistics = statistics;
         SlotNames = slotNames;
         RowCount = rows;
-        Validation = validation;
+        _validation = validation;
         MeanWeight = meanWeight;
         _seed = seed;
         _pool = pool;
         _stream = stream;
+    }
+
+    internal TrainingSet(FeatureStatistics statistics, SeriesWindows windows, SeriesLayout series, int seed)
+        : this(statistics, null, windows.Training.Length, null, seed, 1, new RowPool(windows.Rows, windows.Training), null)
+    {
+        _windows = windows;
+        Series = series;
     }
 
     /// <summary>How a row lies where the method asks for sets of items; null for vectors of known size.</summary>
@@ -35,6 +46,9 @@ public sealed class TrainingSet : IDisposable
 
     /// <summary>How a row lies where the method reads other columns beside the features; null where it does not.</summary>
     public RowLayout? Layout { get; init; }
+
+    /// <summary>How a row and its label lie where rows are windows of time series; null where they are not.</summary>
+    public SeriesLayout? Series { get; }
 
     /// <summary>Number of features of a row; of sets, the numbers of the longest row; with a <see cref="Layout"/>, all numbers of a row.</summary>
     public int FeatureCount => Statistics.Mean.Count;
@@ -51,8 +65,11 @@ public sealed class TrainingSet : IDisposable
     /// <summary>Names of the features, where the feature column names its slots.</summary>
     public IReadOnlyList<string>? SlotNames { get; }
 
-    /// <summary>Rows held out to judge training by, or null. The set owns them.</summary>
-    public RowBlock? Validation { get; private set; }
+    /// <summary>Rows held out to judge training by, or null. The set owns them. Windows of series are copied when they are asked for here.</summary>
+    public RowBlock? Validation => _validation ??= _windows is { Held.Length: > 0 } ? RowPool.Gather(_windows.Rows, _windows.Held) : null;
+
+    /// <summary>Number of rows held out.</summary>
+    public long HeldCount => _windows?.Held.Length ?? _validation?.Rows ?? 0;
 
     /// <summary>
     /// What <see cref="RowBlock.Weights"/> are multiplied by to be the example weights times class weights as they were given: what sums have to
@@ -104,6 +121,24 @@ public sealed class TrainingSet : IDisposable
         }
     }
 
+    /// <summary>Visits the rows held out in the order of the data, without a copy of all of them.</summary>
+    /// <param name="blockRows">Most rows of a block; windows of series, which are wide, come in smaller ones.</param>
+    /// <returns>The blocks, none where no rows are held out; the caller disposes each before it asks for the next.</returns>
+    public IEnumerable<RowBlock> HeldBlocks(int blockRows)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(blockRows, 1);
+        if (_windows is null)
+        {
+            for (long start = 0; start < _validation?.Rows; start += blockRows)
+                yield return _validation.Slice(start, Math.Min(blockRows, _validation.Rows - start));
+            yield break;
+        }
+
+        blockRows = Math.Min(blockRows, Math.Max(1, MostBlockNumbers / FeatureCount));
+        for (var start = 0; start < _windows.Held.Length; start += blockRows)
+            yield return RowPool.Gather(_windows.Rows, _windows.Held.AsSpan(start, Math.Min(blockRows, _windows.Held.Length - start)));
+    }
+
     /// <summary>Draws some of the training rows, each as likely as every other and none twice. A streamed set is read once for it.</summary>
     /// <param name="rows">How many rows, at least 1; all of them where there are fewer.</param>
     /// <returns>The rows, the same for the same seed; the caller disposes the block.</returns>
@@ -142,15 +177,23 @@ public sealed class TrainingSet : IDisposable
     {
         if (device.type == TorchSharp.DeviceType.CPU)
             return;
-        Validation = Validation is null ? null : Move(Validation, device);
+        if (_windows is not null)
+        {
+            _windows = _windows.MoveTo(device);
+            _pool = new RowPool(_windows.Rows, _windows.Training);
+            return;
+        }
+
+        _validation = _validation is null ? null : Move(_validation, device);
         _pool = _pool is null ? null : new RowPool(Move(_pool.Rows, device), _pool.Active);
     }
 
     /// <summary>Releases the rows.</summary>
     public void Dispose()
     {
-        Validation?.Dispose();
+        _validation?.Dispose();
         _pool?.Dispose();
+        _windows?.Dispose();
     }
 
     private RowPool Pool => _pool ?? throw new InvalidOperationException("The rows of a streamed set are not in memory.");

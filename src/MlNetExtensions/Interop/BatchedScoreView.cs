@@ -37,13 +37,15 @@ internal sealed class BatchedScoreView : IDataView
 
     public DataViewSchema Schema => _rowWise.Schema;
 
-    public bool CanShuffle => _source.CanShuffle;
+    // A window holds the rows before its own, which must come in their order and all to one cursor.
+    public bool CanShuffle => _source.CanShuffle && !IsInOrder;
 
     public long? GetRowCount() => _source.GetRowCount();
 
     public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
     {
         var active = new ActiveColumns(this, columnsNeeded);
+        rand = IsInOrder ? null : rand;
         return active.CanReadAhead
             ? new BatchedScoreCursor(_host, _source.GetRowCursor(active.Source, rand), active.Scoring)
             : _rowWise.GetRowCursor(active.Asked, rand);
@@ -51,11 +53,15 @@ internal sealed class BatchedScoreView : IDataView
 
     public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null)
     {
+        if (IsInOrder)
+            return [GetRowCursor(columnsNeeded)];
         var active = new ActiveColumns(this, columnsNeeded);
         return active.CanReadAhead
             ? [.. _source.GetRowCursorSet(active.Source, n, rand).Select(cursor => new BatchedScoreCursor(_host, cursor, active.Scoring))]
             : _rowWise.GetRowCursorSet(active.Asked, n, rand);
     }
+
+    private bool IsInOrder => _features.Windows is not null;
 
     /// <summary>For each column after scoring, the column before; null for one that is computed.</summary>
     private static DataViewSchema.Column?[] MatchInputs(DataViewSchema before, DataViewSchema after)
@@ -83,6 +89,8 @@ internal sealed class BatchedScoreView : IDataView
 
             // A value that is disposed by whoever reads it cannot wait in a block.
             CanReadAhead = computed.Length > 0 && passed.All(column => !typeof(IDisposable).IsAssignableFrom(column.Type.RawType));
+            if (computed.Length > 0 && !CanReadAhead && view.IsInOrder)
+                throw new NotSupportedException($"Forecasts cannot be read together with '{passed.First(column => typeof(IDisposable).IsAssignableFrom(column.Type.RawType)).Name}', whose values live for one row only.");
             Scoring = new(view.Schema, view._scorer, view._model, view._features, view._inputs, passed, computed, view._sourceOf);
         }
 

@@ -98,7 +98,38 @@ internal sealed class MethodTraining
                 KeyNames.CheckSame(data.Schema[column.Name], held.Schema[column.Name]);
         }
 
-        initial ??= FindInitial();
+        return Train(task.Kind, classNames, fit => fit.Run(data, validation, initial ?? FindInitial()));
+    }
+
+    /// <summary>Checks the options of what is forecast, and that a method can do it.</summary>
+    /// <param name="series">What is forecast from what.</param>
+    public void CheckSeries(ForecastOptions series)
+    {
+        OptionRanges.Check(series, _method.Name);
+        if (_method.Columns.Count > 0 || _method.Sets is not null)
+            throw new ArgumentException($"{_method.Name} reads sets or other columns, and windows of series are vectors of known size.", nameof(series));
+        var unused = new[]
+        {
+            (nameof(Options.ExampleWeightColumnName), Options.ExampleWeightColumnName is not null), (nameof(Options.ValidationColumnName), Options.ValidationColumnName is not null),
+            (nameof(Options.ValidationData), Options.ValidationData is not null), (nameof(Options.ClassWeights), Options.ClassWeights is not null),
+        };
+        if (Array.Find(unused, option => option.Item2) is { Item1: { } name })
+            throw new ArgumentOutOfRangeException(nameof(series), $"{_method.Name}: option '{name}' must be null for forecasts: the last part of every series, 'ValidationFraction' of its rows, is held out.");
+    }
+
+    /// <summary>Trains a network that forecasts.</summary>
+    /// <param name="series">What is forecast from what.</param>
+    /// <param name="data">Rows, those of each series in time order.</param>
+    /// <returns>The network.</returns>
+    public TrainedNetwork RunSeries(ForecastOptions series, IDataView data)
+    {
+        CheckFeature(SchemaShape.Create(data.Schema), null, null, series.Columns);
+        var columns = FeatureColumns.OfSeries(data.Schema, series.Columns, series.SeriesColumnName is not null);
+        return Train(TaskKind.MultiOutputRegression, [], fit => fit.RunSeries(data, series, columns, FindInitial()));
+    }
+
+    private TrainedNetwork Train(TaskKind task, IReadOnlyList<string> classNames, Func<NetworkFit, TrainedNetwork> run)
+    {
         using var channel = _host.Start("Fit");
         var environment = (IHostEnvironmentInternal)_host;
         var libTorch = LibTorch.Load();
@@ -106,7 +137,7 @@ internal sealed class MethodTraining
         channel.Info($"{_method.Name} trains on {description}, up to {TorchSharp.torch.get_num_threads()} threads, {libTorch}, seed {_seed}.");
 
         var observer = new TrainingObserver(channel.Info, Options.Progress, () => _host.CheckAlive(), Options.KeepBestWhenCancelled, Options.CancellationToken);
-        return new NetworkFit(_method, task.Kind, classNames, _seed, device, observer).Run(data, validation, initial);
+        return run(new(_method, task, classNames, _seed, device, observer));
     }
 
     /// <summary>Checks a feature column and those that are read with it.</summary>

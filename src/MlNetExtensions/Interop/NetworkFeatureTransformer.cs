@@ -14,8 +14,8 @@ using MlNetMlp.Persistence;
 namespace MlNetMlp.Interop;
 
 /// <summary>
-/// Adds the activations that the last layer of a trained network reads as a column, for other trainers to learn from. Data views are scored in
-/// blocks of rows, and only where the column is asked for.
+/// Adds what a network puts out as a column: the activations that the last layer of a trained network reads, for other trainers to learn from, or the
+/// numbers that a network predicts. Data views are scored in blocks of rows, and only where the column is asked for.
 /// </summary>
 /// <remarks>One transformer serves any number of threads, and still works after <see cref="Dispose"/>.</remarks>
 public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
@@ -30,10 +30,10 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
         (Network, OutputColumnName, InputColumnName) = (body, outputColumnName, inputColumnName);
     }
 
-    /// <summary>The network without its last layer.</summary>
+    /// <summary>The network: without its last layer, or one that predicts several numbers.</summary>
     public TrainedNetwork Network { get; }
 
-    /// <summary>Name of the column that is added: a vector of Single with a slot for each activation.</summary>
+    /// <summary>Name of the column that is added: a vector of Single with a slot for each number that the network puts out.</summary>
     public string OutputColumnName { get; }
 
     /// <summary>
@@ -50,7 +50,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        return RowToRowMapperTransform.GetOutputSchema(inputSchema, new NetworkFeatureMapper(this, inputSchema));
+        return RowToRowMapperTransform.GetOutputSchema(inputSchema, Mapper(inputSchema));
     }
 
     /// <summary>Adds the features. They are computed when rows are read.</summary>
@@ -60,7 +60,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return new BatchedScoreView(_host, input, RowWise(input), Network, new(InputColumnName, Network.Sets, Network.Layout));
+        return new BatchedScoreView(_host, input, RowWise(input), Network, Columns);
     }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => RowWise(new EmptyDataView(_host, inputSchema));
@@ -91,7 +91,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
         var (output, input) = (ctx.LoadNonEmptyString(), ctx.LoadStringOrNull());
         var network = NetworkStorage.Load(ctx);
         CheckFeatureColumn(network, input);
-        return network.Head is FeatureHead
+        return network.Head is FeatureHead or MultiOutputRegressionHead
             ? new(env, network, output, input)
             : throw new ModelFormatException($"{TrainedNetworkFile.HeaderEntryName}: the task is {network.Head.GetType().Name}, but the model is one for {nameof(FeatureHead)}.");
     }
@@ -103,8 +103,17 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
             throw new ModelFormatException("The model file names no feature column, but its network reads one.");
     }
 
+    private FeatureColumns Columns => new(InputColumnName, Network.Sets, Network.Layout);
+
+    private VectorMapper Mapper(DataViewSchema schema)
+    {
+        var names = (Network.Head as MultiOutputRegressionHead)?.LabelNames ?? Network.Definition.OutputNames
+            ?? Enumerable.Range(0, Network.Outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}"));
+        return new(this, Columns, Network, OutputColumnName, [.. names], schema);
+    }
+
     private RowToRowMapperTransform RowWise(IDataView input) =>
-        new(_host, input, new NetworkFeatureMapper(this, input.Schema), schema => new NetworkFeatureMapper(this, schema));
+        new(_host, input, Mapper(input.Schema), Mapper);
 
     private static VersionInfo GetVersionInfo() => new(
         modelSignature: "MLPFEATU",
@@ -113,40 +122,4 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
         verWeCanReadBack: 0x00010001,
         loaderSignature: LoaderSignature,
         loaderAssemblyName: typeof(NetworkFeatureTransformer).Assembly.FullName!);
-}
-
-/// <summary>A <see cref="NetworkFeatureTransformer"/> bound to the columns of some data. A row that brings its scores along is believed.</summary>
-internal sealed class NetworkFeatureMapper : IRowMapper
-{
-    private readonly NetworkFeatureTransformer _transformer;
-    private readonly FeatureColumns _columns;
-    private readonly HashSet<int> _inputs;
-
-    public NetworkFeatureMapper(NetworkFeatureTransformer transformer, DataViewSchema schema)
-    {
-        _transformer = transformer;
-        _columns = new(transformer.InputColumnName, transformer.Network.Sets, transformer.Network.Layout);
-        _inputs = [.. _columns.Find(schema, transformer.Network.Inputs).Select(column => column.Index)];
-    }
-
-    public DataViewSchema.DetachedColumn[] GetOutputColumns()
-    {
-        var outputs = _transformer.Network.Outputs;
-        var names = _transformer.Network.Definition.OutputNames;
-        var annotations = new DataViewSchema.Annotations.Builder();
-        NamedSlots.Add(annotations, [.. names ?? Enumerable.Range(0, outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}"))]);
-        return [new(_transformer.OutputColumnName, new VectorDataViewType(NumberDataViewType.Single, outputs), annotations.ToAnnotations())];
-    }
-
-    public Func<int, bool> GetDependencies(Func<int, bool> activeOutput) => activeOutput(0) ? _inputs.Contains : _ => false;
-
-    public Delegate?[] CreateGetters(DataViewRow input, Func<int, bool> activeOutput, out Action? disposer)
-    {
-        disposer = null;
-        return [activeOutput(0) ? RowScores.Of(input, _columns, _transformer.Network).VectorGetter() : null];
-    }
-
-    public ITransformer GetTransformer() => _transformer;
-
-    void ICanSaveModel.Save(ModelSaveContext ctx) => ((ICanSaveModel)_transformer).Save(ctx);
 }

@@ -33,6 +33,7 @@ public abstract class NetworkModel : IPredictor, ISchemaBindableMapper, ICanSave
     public static TrainedNetwork? Find(ITransformer? model) => model switch
     {
         IPredictionTransformer<NetworkModel> network => network.Model.Network,
+        ForecastTransformer forecasts => forecasts.Network,
         IEnumerable<ITransformer> chain => chain.Reverse().Select(Find).FirstOrDefault(found => found is not null),
         _ => null,
     };

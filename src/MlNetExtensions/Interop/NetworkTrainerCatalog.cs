@@ -32,6 +32,16 @@ public static class NetworkTrainerCatalog
     public static NetworkTrainer<BinaryNetworkModel> CreateTrainer(this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, INetworkMethod method) =>
         new(CatalogUtils.GetEnvironment(catalog), method, new BinaryAdapter());
 
+    /// <summary>Makes a trainer of forecasts: the method's network learns to predict the steps that follow a window of time series.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="method">A method of regression. Rows are windows, as <see cref="Data.TrainingSet.Series"/> says, labels the steps that follow.</param>
+    /// <param name="series">What is forecast from what.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentException">The method cannot learn from windows.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public static ForecastEstimator CreateTrainer(this ForecastingCatalog.Forecasters catalog, INetworkMethod method, ForecastOptions series) =>
+        new(CatalogUtils.GetEnvironment(catalog), method, series);
+
     /// <summary>Makes an estimator that trains a method's network and gives the activations before its last layer as features.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">The column to add: a vector of Single.</param>

@@ -51,6 +51,31 @@ internal sealed record NetworkFit(
         using var start = initial?.CreateNetwork();
         CheckInitial(initial, features.Sets, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
         var (set, head) = loader.Load(data, validation, initial?.Head);
+        return Fit(set, head, start, initial);
+    }
+
+    /// <summary>Trains a network that forecasts series.</summary>
+    /// <param name="data">Rows, those of each series in time order.</param>
+    /// <param name="series">What is forecast from what.</param>
+    /// <param name="columns">The columns to read.</param>
+    /// <param name="initial">A network to go on from, or null.</param>
+    /// <returns>The trained network: its features are windows, its outputs the steps that follow.</returns>
+    public TrainedNetwork RunSeries(IDataView data, ForecastOptions series, FeatureColumns columns, TrainedNetwork? initial)
+    {
+        var options = Method.Options;
+        Observer.Progress?.Report(TrainingProgress.Reading);
+        using var scope = NewDisposeScope();
+        using var start = initial?.CreateNetwork();
+        var table = SeriesTable.Read(data, columns, series.SeriesColumnName is not null, options.MemoryBudget ?? MemoryBudget.Default, CheckCancelled);
+        var layout = new SeriesLayout(series.ContextLength, series.Horizon, table.ChannelNames);
+        CheckInitial(initial, null, layout.Horizon * layout.Channels);
+        var (set, head) = SeriesWindows.Cut(table, layout, Method.HoldsOutRows ? 0 : options.ValidationFraction, Seed, (MultiOutputRegressionHead?)initial?.Head);
+        Observer.Log($"{table.Series.Count} series of {table.Values.shape[0]} rows and {layout.Channels} channels in all: {set.RowCount} windows to train on, {set.HeldCount} held out for validation.");
+        return Fit(set, head, start, initial);
+    }
+
+    private TrainedNetwork Fit(TrainingSet set, TaskHead head, Network? start, TrainedNetwork? initial)
+    {
         using (set)
         using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve, initial?.State))
         using (var network = Method.Fit(set, head, run))
@@ -61,7 +86,7 @@ internal sealed record NetworkFit(
             return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
             {
                 MethodName = Method.Name,
-                OptionsJson = options.ToJson(),
+                OptionsJson = Method.Options.ToJson(),
                 AcceptsMissingValues = Method.AcceptsMissingValues,
                 FeatureNames = set.SlotNames,
                 Sets = set.Sets,

@@ -65,7 +65,7 @@ internal sealed class TrainingLoop : IDisposable
         Array.ForEach(_tables, table => table.Dispose());
     }
 
-    /// <summary>Whether a step is small: forward and backward take about six operations for each weight and row.</summary>
+    /// <summary>Whether a step is small: forward and backward take about six operations for each multiplication and row.</summary>
     private bool IsSmall =>
         6.0 * Math.Max(_parameters.Count, _network.Definition.MultiplicationsPerRow) * (_settings.Optimizer == OptimizerKind.Lbfgs ? Math.Min(EvaluationRows, _data.RowCount) : _settings.BatchSize) < OneThreadOperations;
 
@@ -140,7 +140,7 @@ internal sealed class TrainingLoop : IDisposable
         for (long start = 0; start < batch.Rows; start += part)
         {
             var rows = Math.Min(part, batch.Rows - start);
-            using var micro = Slice(batch, start, rows);
+            using var micro = batch.Slice(start, rows);
             total += Backward(micro, (double)rows / batch.Rows);
             _run.CheckCancelled();
         }
@@ -192,24 +192,27 @@ internal sealed class TrainingLoop : IDisposable
 
     private (double Loss, double Metric)? Validate()
     {
-        if (_data.Validation is not { } held)
+        if (_data.HeldCount == 0)
             return null;
         _network.eval();
         using var noGradient = no_grad();
         double loss = 0, metric = 0;
-        for (long start = 0; start < held.Rows; start += EvaluationRows)
+        long rows = 0;
+        foreach (var block in _data.HeldBlocks(EvaluationRows))
         {
-            _run.CheckCancelled();
-            using var scope = NewDisposeScope();
-            var rows = Math.Min(EvaluationRows, held.Rows - start);
-            using var block = Slice(held, start, rows);
-            var outputs = _network.call(block.Features);
-            loss += (_heldLoss?.Invoke(_network, block) ?? _head.Loss(outputs, block.Labels, block.Weights)).cpu().item<float>() * rows;
-            metric += _head.MetricSum(outputs, block.Labels);
+            using (block)
+            {
+                _run.CheckCancelled();
+                using var scope = NewDisposeScope();
+                var outputs = _network.call(block.Features);
+                loss += (_heldLoss?.Invoke(_network, block) ?? _head.Loss(outputs, block.Labels, block.Weights)).cpu().item<float>() * block.Rows;
+                metric += _head.MetricSum(outputs, block.Labels);
+                rows += block.Rows;
+            }
         }
 
         return double.IsFinite(loss)
-            ? (loss / held.Rows, _head.Metric(metric / held.Rows))
+            ? (loss / rows, _head.Metric(metric / rows))
             : throw new TrainingDivergedException(_monitor.Epoch, _monitor.Step, "the validation loss");
     }
 
@@ -240,7 +243,4 @@ internal sealed class TrainingLoop : IDisposable
 
     private RowBlock ToDevice(RowBlock batch) =>
         new(batch.Features.to(_run.Device), batch.Labels.to(_run.Device), batch.Weights?.to(_run.Device));
-
-    private static RowBlock Slice(RowBlock block, long start, long rows) =>
-        new(block.Features.narrow(0, start, rows), block.Labels.narrow(0, start, rows), block.Weights?.narrow(0, start, rows));
 }
