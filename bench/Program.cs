@@ -20,11 +20,12 @@ var benchmarks = new Dictionary<string, Action>
     ["convex"] = Convex.Run,
     ["explain"] = Explain.Run,
     ["fields"] = () => Fields.Run(options),
+    ["causal"] = () => Causal.Run(options),
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields parts=steps,keys,likes,adult,bank");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields parts=steps,keys,likes,adult,bank, causal parts=doses,ihdp");
     return 2;
 }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -72,6 +73,7 @@ internal sealed class MethodTraining
     public SchemaShape.Column CheckColumns(SchemaShape schema, TaskAdapter task)
     {
         CheckFeature(schema, Options.FeatureColumnName, _method.Sets, _method.Columns);
+        task.CheckColumns(schema);
         var label = Find(schema, "label", Options.LabelColumnName);
         if (!task.Accepts(label))
             throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
@@ -106,8 +108,16 @@ internal sealed class MethodTraining
         channel.Info($"{_method.Name} trains on {description}, up to {TorchSharp.torch.get_num_threads()} threads, {libTorch}, seed {_seed}.");
 
         var observer = new TrainingObserver(channel.Info, Options.Progress, () => _host.CheckAlive(), Options.KeepBestWhenCancelled, Options.CancellationToken);
-        return new NetworkFit(_method, task.Kind, classNames, _seed, device, observer).Run(data, validation, initial);
+        var kind = task.KindOf(data.Schema[Options.LabelColumnName]);
+        return new NetworkFit(_method, kind, classNames, _seed, device, observer) { ArmNames = ArmNames(data.Schema) }.Run(data, validation, initial);
     }
+
+    /// <summary>Names of the treatments that a method tells apart; null where it has no treatments, or a dose.</summary>
+    private IReadOnlyList<string>? ArmNames(DataViewSchema schema) => _method is not ITreatmentMethod causal
+        ? null
+        : schema[causal.Treatment.ColumnName] is var column && column.Type is KeyDataViewType { Count: <= RowLayout.MostKeys } key
+            ? KeyNames.Of(column, (int)key.Count) ?? [.. Enumerable.Range(1, (int)key.Count).Select(number => number.ToString(CultureInfo.InvariantCulture))]
+            : column.Type is BooleanDataViewType ? ["false", "true"] : null;
 
     /// <summary>Checks a feature column and those that are read with it.</summary>
     /// <param name="schema">The columns.</param>
@@ -162,7 +172,7 @@ internal sealed class MethodTraining
         network.Sets is not { } sets
             ? null
             : new SetInput(sets.IsOneItem ? null : sets.ItemWidth, [.. sets.Context.Select(column => column.Name)], sets.CountColumnName),
-        [.. network.Layout?.Columns.Select(InputColumn.Of) ?? []]);
+        [.. network.Layout?.Columns.Where(column => !column.IsOptional || schema.TryFindColumn(column.Name, out _)).Select(InputColumn.Of) ?? []]);
 
     private TrainedNetwork? FindInitial() => Options.InitialModel is null
         ? null

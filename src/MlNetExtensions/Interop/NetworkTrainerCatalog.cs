@@ -32,6 +32,17 @@ public static class NetworkTrainerCatalog
     public static NetworkTrainer<BinaryNetworkModel> CreateTrainer(this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, INetworkMethod method) =>
         new(CatalogUtils.GetEnvironment(catalog), method, new BinaryAdapter());
 
+    /// <summary>Makes a trainer of outcomes under treatments.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="method">The method.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public static NetworkTrainer<TreatmentModel> CreateTrainer(this CausalInferenceTrainers catalog, ITreatmentMethod method)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new(catalog.Environment, method, new TreatmentAdapter(method));
+    }
+
     /// <summary>Makes an estimator that trains a method's network and gives the activations before its last layer as features.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">The column to add: a vector of Single.</param>

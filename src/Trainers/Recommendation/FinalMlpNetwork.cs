@@ -280,8 +280,8 @@ internal sealed class FinalMlpNetwork : Network
             {
                 h = layers[i].call(h);
                 h = nn.functional.relu(norms.Count > 0 ? norms[i].call(h) : h);
-                if (training && _dropout > 0 && Noise is not null)
-                    h = h.mul(empty_like(h).bernoulli_(1 - _dropout, Noise).Times(1 / (1 - _dropout)));
+                if (training)
+                    h = h.Drop(_dropout, Noise);
             }
 
             return h;
