@@ -4,7 +4,6 @@ using System.IO.Compression;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Causal;
-using MlNetMlp.Interop;
 using MlNetMlp.Tabular;
 
 namespace MlNetMlp.Bench;
@@ -18,8 +17,17 @@ internal static class Causal
     private const int Seeds = 3;
     private const int TestUnits = 200;
     private const int GridDoses = 200;
-    private const int IhdpFiles = 3;
+    private const int IhdpFiles = 5;
     private const int IhdpCovariates = 25;
+
+    // One network or one forest of trees on [covariates, treatment]: the networks with the same optimiser, and two hidden layers as wide as those of the baseline of the papers.
+    private static readonly (string Name, Func<MLContext, int, IEstimator<ITransformer>> Trainer)[] SLearners =
+    [
+        ("S-learner, ScaledMlp", (ml, seed) => ml.Regression.Trainers.ScaledMlp(Single(seed))),
+        ("S-learner, plain ReLU layers", (ml, seed) => ml.Regression.Trainers.ScaledMlp(
+            Single(seed) with { Normalization = ScaledMlpNormalization.None, Activation = ScaledMlpActivation.Relu })),
+        ("S-learner, LightGBM", (ml, _) => ml.Regression.Trainers.LightGbm()),
+    ];
 
     private static readonly Dictionary<string, Action> Parts = new() { ["doses"] = Doses, ["ihdp"] = Ihdp };
 
@@ -36,7 +44,8 @@ internal static class Causal
     {
         (string Name, Func<MLContext, int, IDataView, IDataView, float[], float[][]> Respond)[] methods =
         [
-            ("S-learner, ScaledMlp", (ml, seed, train, test, grid) => SLearner(ml, seed, train, test, grid)),
+            .. SLearners.Select(learner =>
+                (learner.Name, new Func<MLContext, int, IDataView, IDataView, float[], float[][]>((ml, seed, train, test, grid) => SLearner(ml, learner.Trainer(ml, seed), train, test, grid)))),
             ("TransTee", (ml, seed, train, test, grid) => Respond(ml, new() { Seed = seed, Doses = [.. grid] }, train, test)),
             ("TransTee, shared tokens", (ml, seed, train, test, grid) => Respond(ml, new() { Seed = seed, Doses = [.. grid], CovariateTokens = CovariateTokens.Shared }, train, test)),
             ("TransTee, TR", (ml, seed, train, test, grid) => Respond(ml, new() { Seed = seed, Doses = [.. grid], Regularizer = TreatmentRegularizer.Treatment }, train, test)),
@@ -71,22 +80,21 @@ internal static class Causal
     private static float[][] Respond(MLContext ml, TransTee.Options options, IDataView train, IDataView test) =>
         [.. ml.CausalInference.Trainers.TransTee(options).Fit(train).Transform(test).GetColumn<float[]>("DoseResponse")];
 
-    // One network on [covariates, dose], with the same optimiser, and two hidden layers as wide as the baseline of the paper's.
-    private static float[][] SLearner(MLContext ml, int seed, IDataView train, IDataView test, float[] grid)
+    private static float[][] SLearner(MLContext ml, IEstimator<ITransformer> trainer, IDataView train, IDataView test, float[] grid)
     {
-        var model = Single(ml, seed).Fit(Joined(ml, train.GetColumn<float[]>("Features").Zip(train.GetColumn<float>("Treatment"), (x, t) => (x, t)), train.GetColumn<float>("Label")));
+        var model = trainer.Fit(Joined(ml, train.GetColumn<float[]>("Features").Zip(train.GetColumn<float>("Treatment"), (x, t) => (x, t)), train.GetColumn<float>("Label")));
         var scores = model.Transform(Joined(ml, test.GetColumn<float[]>("Features").SelectMany(x => grid.Select(t => (x, t))), null)).GetColumn<float>("Score").ToArray();
         return [.. scores.Chunk(grid.Length)];
     }
 
-    private static NetworkTrainer<RegressionNetworkModel> Single(MLContext ml, int seed)
+    private static ScaledMlp.Options Single(int seed)
     {
         var tee = new TransTee.Options();
-        return ml.Regression.Trainers.ScaledMlp(new()
+        return new()
         {
-            Seed = seed, Width = 50, Blocks = 2, Architecture = ScaledMlpArchitecture.Standard, LearningRate = tee.LearningRate, WeightDecay = tee.WeightDecay, Schedule = tee.Schedule, Epochs = tee.Epochs,
-            Patience = tee.Patience, BatchSize = 512,
-        });
+            Seed = seed, Width = 50, Blocks = 2, Architecture = ScaledMlpArchitecture.Standard, LearningRate = tee.LearningRate, WeightDecay = tee.WeightDecay, Schedule = tee.Schedule,
+            Epochs = tee.Epochs, Patience = tee.Patience, BatchSize = 512,
+        };
     }
 
     private static IDataView Joined(MLContext ml, IEnumerable<(float[] X, float T)> rows, IEnumerable<float>? labels)
@@ -106,7 +114,8 @@ internal static class Causal
             return;
         }
 
-        var (naive, single, tee) = (new List<TreatmentEffectMetrics>(), new List<TreatmentEffectMetrics>(), new List<TreatmentEffectMetrics>());
+        var figures = new Dictionary<string, List<TreatmentEffectMetrics>>();
+        void Add(string name, TreatmentEffectMetrics metrics) => (figures.TryGetValue(name, out var list) ? list : figures[name] = []).Add(metrics);
         for (var file = 1; file <= IhdpFiles; file++)
         {
             var ml = new MLContext(file);
@@ -116,17 +125,20 @@ internal static class Causal
             Unit[] train = [.. rows.Where((_, i) => i % 10 != 9)];
             Unit[] test = [.. rows.Where((_, i) => i % 10 == 9)];
             var difference = train.Where(row => row.Treatment).Average(row => row.Label) - train.Where(row => !row.Treatment).Average(row => row.Label);
-            naive.Add(Metrics(ml, test, [.. test.Select(_ => new[] { 0, difference })]));
+            Add("difference of the groups", Metrics(ml, test, [.. test.Select(_ => new[] { 0, difference })]));
 
             var joined = Joined(ml, train.Select(row => (row.Features, row.Treatment ? 1f : 0f)), train.Select(row => row.Label));
-            var scores = Single(ml, file).Fit(joined).Transform(Joined(ml, test.SelectMany(row => new[] { (row.Features, 0f), (row.Features, 1f) }), null)).GetColumn<float>("Score").ToArray();
-            single.Add(Metrics(ml, test, [.. scores.Chunk(2)]));
-
-            var model = ml.CausalInference.Trainers.TransTee(new TransTee.Options { Seed = file }).Fit(ml.Data.LoadFromEnumerable(train, Unit.Schema(IhdpCovariates)));
-            tee.Add(Metrics(ml, test, [.. model.Transform(ml.Data.LoadFromEnumerable(test, Unit.Schema(IhdpCovariates))).GetColumn<float[]>("PotentialOutcomes")]));
+            var both = Joined(ml, test.SelectMany(row => new[] { (row.Features, 0f), (row.Features, 1f) }), null);
+            foreach (var (name, trainer) in SLearners)
+                Add(name, Metrics(ml, test, [.. trainer(ml, file).Fit(joined).Transform(both).GetColumn<float>("Score").Chunk(2)]));
+            foreach (var regularizer in new[] { TreatmentRegularizer.None, TreatmentRegularizer.Treatment })
+            {
+                var model = ml.CausalInference.Trainers.TransTee(new TransTee.Options { Seed = file, Regularizer = regularizer }).Fit(ml.Data.LoadFromEnumerable(train, Unit.Schema(IhdpCovariates)));
+                Add($"TransTee, {regularizer}", Metrics(ml, test, [.. model.Transform(ml.Data.LoadFromEnumerable(test, Unit.Schema(IhdpCovariates))).GetColumn<float[]>("PotentialOutcomes")]));
+            }
         }
 
-        foreach (var (name, metrics) in ((string, List<TreatmentEffectMetrics>)[])[("difference of the groups", naive), ("S-learner, ScaledMlp", single), ("TransTee", tee)])
+        foreach (var (name, metrics) in figures)
             Console.WriteLine($"ihdp: {IhdpFiles} simulations: {name}: PEHE {Text(metrics.Select(m => m.Pehe))}, ATE error {Text(metrics.Select(m => m.AteError))}");
     }
 
