@@ -184,6 +184,8 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
             found.Add(VectorReader.Find(schema, Name!, layout.FeatureWidth));
         foreach (var wanted in layout.Columns)
         {
+            if (wanted.IsOptional && schema.GetColumnOrNull(wanted.Name) is null)
+                continue;
             var input = InputColumn.Of(wanted);
             var column = RowReader.Find(schema, input.Role, input.Name);
             var width = WidthOf(column, input);
@@ -207,9 +209,9 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
         var column = RowReader.Find(schema, wanted.Role, wanted.Name);
         var width = WidthOf(column, wanted);
         if (VectorReader.ItemType(column.Type) is not KeyDataViewType key)
-            return new(column.Name, width!.Value, 0, false);
+            return new(column.Name, width!.Value, 0, false) { IsOptional = wanted.IsOptionalInScoring };
         return key.Count <= RowLayout.MostKeys
-            ? new(column.Name, width ?? 1, (int)key.Count, width is null)
+            ? new(column.Name, width ?? 1, (int)key.Count, width is null) { IsOptional = wanted.IsOptionalInScoring }
             : throw DataErrors.TooManyKeys(wanted.Role, column.Name, key.Count, RowLayout.MostKeys);
     }
 

@@ -15,7 +15,9 @@ public enum InputColumnTypes
 /// <param name="Name">Name of the column.</param>
 /// <param name="Types">What it may hold.</param>
 /// <param name="Role">What it is to the method, for errors: "There is no column 'x' to be the … column".</param>
-public sealed record InputColumn(string Name, InputColumnTypes Types = InputColumnTypes.Keys, string Role = InputColumn.Categorical)
+/// <param name="IsOptionalInScoring">Whether data that are scored may lack the column; its place in a row is then 0.</param>
+public sealed record InputColumn(
+    string Name, InputColumnTypes Types = InputColumnTypes.Keys, string Role = InputColumn.Categorical, bool IsOptionalInScoring = false)
 {
     internal const string Categorical = "categorical";
 

@@ -16,7 +16,7 @@ internal sealed class LayoutReader : FeatureReader
     {
         _layout = layout;
         _features = layout.FeatureWidth > 0 ? VectorReader.Create(row, row.Schema[featureColumn!]) : null;
-        _columns = [.. layout.Columns.Select(column => ColumnReader.Create(row, row.Schema[column.Name], column))];
+        _columns = [.. layout.Columns.Select(column => row.Schema.GetColumnOrNull(column.Name) is { } found ? ColumnReader.Create(row, found, column) : new AbsentColumn(column.Width))];
     }
 
     public override int Load() => _layout.Width;
@@ -33,6 +33,12 @@ internal sealed class LayoutReader : FeatureReader
 
         destination[start..].Clear();
     }
+}
+
+/// <summary>An optional column that the data lack.</summary>
+internal sealed class AbsentColumn(int width) : ColumnReader(width)
+{
+    public override void Read(Span<float> destination) => destination.Clear();
 }
 
 /// <summary>Reads what a column adds to the current row.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -72,6 +73,7 @@ internal sealed class MethodTraining
     public SchemaShape.Column CheckColumns(SchemaShape schema, TaskAdapter task)
     {
         CheckFeature(schema, Options.FeatureColumnName, _method.Sets, _method.Columns);
+        task.CheckColumns(schema);
         var label = Find(schema, "label", Options.LabelColumnName);
         if (!task.Accepts(label))
             throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
@@ -98,7 +100,9 @@ internal sealed class MethodTraining
                 KeyNames.CheckSame(data.Schema[column.Name], held.Schema[column.Name]);
         }
 
-        return Train(task.Kind, classNames, fit => fit.Run(data, validation, initial ?? FindInitial()));
+        return Train(
+            task.KindOf(data.Schema[Options.LabelColumnName]), classNames,
+            fit => (fit with { ArmNames = ArmNames(data.Schema) }).Run(data, validation, initial ?? FindInitial()));
     }
 
     /// <summary>Checks the options of what is forecast, and that a method can do it.</summary>
@@ -139,6 +143,13 @@ internal sealed class MethodTraining
         var observer = new TrainingObserver(channel.Info, Options.Progress, () => _host.CheckAlive(), Options.KeepBestWhenCancelled, Options.CancellationToken);
         return run(new(_method, task, classNames, _seed, device, observer));
     }
+
+    /// <summary>Names of the treatments that a method tells apart; null where it has no treatments, or a dose.</summary>
+    private IReadOnlyList<string>? ArmNames(DataViewSchema schema) => _method is not ITreatmentMethod causal
+        ? null
+        : schema[causal.Treatment.ColumnName] is var column && column.Type is KeyDataViewType { Count: <= RowLayout.MostKeys } key
+            ? KeyNames.Of(column, (int)key.Count) ?? [.. Enumerable.Range(1, (int)key.Count).Select(number => number.ToString(CultureInfo.InvariantCulture))]
+            : column.Type is BooleanDataViewType ? ["false", "true"] : null;
 
     /// <summary>Checks a feature column and those that are read with it.</summary>
     /// <param name="schema">The columns.</param>
@@ -193,7 +204,7 @@ internal sealed class MethodTraining
         network.Sets is not { } sets
             ? null
             : new SetInput(sets.IsOneItem ? null : sets.ItemWidth, [.. sets.Context.Select(column => column.Name)], sets.CountColumnName),
-        [.. network.Layout?.Columns.Select(InputColumn.Of) ?? []]);
+        [.. network.Layout?.Columns.Where(column => !column.IsOptional || schema.TryFindColumn(column.Name, out _)).Select(InputColumn.Of) ?? []]);
 
     private TrainedNetwork? FindInitial() => Options.InitialModel is null
         ? null

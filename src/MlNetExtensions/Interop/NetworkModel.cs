@@ -53,6 +53,13 @@ public abstract class NetworkModel : IPredictor, ISchemaBindableMapper, ICanSave
     /// <returns>A <see cref="ValueGetter{TValue}"/> of the column's type.</returns>
     internal abstract Delegate CreateGetter(int column, RowScores scores);
 
+    /// <summary>Makes the getter of a computed column of data that may lack columns that are optional.</summary>
+    /// <param name="column">Index in <see cref="ScoreSchema"/>.</param>
+    /// <param name="scores">Where the scores of the current row come from.</param>
+    /// <param name="input">The columns of the data.</param>
+    /// <returns>A <see cref="ValueGetter{TValue}"/> of the column's type.</returns>
+    internal virtual Delegate CreateGetter(int column, RowScores scores, DataViewSchema input) => CreateGetter(column, scores);
+
     private protected static VersionInfo MakeVersion(string signature, string loader) => new(
         modelSignature: signature,
         verWrittenCur: 0x00010001,

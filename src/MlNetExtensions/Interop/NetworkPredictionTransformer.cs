@@ -74,6 +74,8 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
             env, model, inner.TrainSchema, inner.FeatureColumnName, inner._trainLabelColumn),
         MultiOutputRegressionPredictionTransformer inner => (SingleFeaturePredictionTransformerBase<TModel>)(object)
             new MultiOutputRegressionPredictionTransformer(env, (MultiOutputRegressionNetworkModel)(object)model, inner.TrainSchema, inner.FeatureColumnName),
+        TreatmentPredictionTransformer inner => (SingleFeaturePredictionTransformerBase<TModel>)(object)
+            new TreatmentPredictionTransformer(env, (TreatmentModel)(object)model, inner.TrainSchema, inner.FeatureColumnName),
         _ => throw new InvalidOperationException($"{Inner.GetType()} is no transformer of a network."),
     });
 
@@ -127,6 +129,7 @@ internal static class NetworkPredictionTransformerLoader
             SingleFeaturePredictionTransformerBase<BinaryNetworkModel> binary => new NetworkPredictionTransformer<BinaryNetworkModel>(env, binary),
             SingleFeaturePredictionTransformerBase<MulticlassNetworkModel> multiclass => new NetworkPredictionTransformer<MulticlassNetworkModel>(env, multiclass),
             SingleFeaturePredictionTransformerBase<MultiOutputRegressionNetworkModel> several => new NetworkPredictionTransformer<MultiOutputRegressionNetworkModel>(env, several),
+            SingleFeaturePredictionTransformerBase<TreatmentModel> treated => new NetworkPredictionTransformer<TreatmentModel>(env, treated),
             _ => throw new Persistence.ModelFormatException($"The model file holds a network's predictions by a {inner.GetType().Name}, which is none of a network."),
         };
     }

@@ -21,6 +21,9 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
 
     internal NetworkTrainer(IHostEnvironment env, INetworkMethod method, TaskAdapter<TModel> task)
     {
+        // Models of treatments have columns of their own, which only their catalog adds.
+        if (method is ITreatmentMethod != task is TreatmentAdapter)
+            throw new ArgumentException($"{method?.Name} {(method is ITreatmentMethod ? "reads treatments: make its trainer by" : "reads no treatments: it is no trainer of")} CausalInference.Trainers.", nameof(method));
         _training = new MethodTraining(env, method);
         _task = task;
         _training.CheckOptions(task);
@@ -38,7 +41,7 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         ArgumentNullException.ThrowIfNull(inputSchema);
         var label = _training.CheckColumns(inputSchema, _task);
         var columns = inputSchema.ToDictionary(column => column.Name);
-        foreach (var column in _task.Outputs(label))
+        foreach (var column in _task.Outputs(inputSchema, label))
             columns[column.Name] = column;
         return new SchemaShape(columns.Values);
     }

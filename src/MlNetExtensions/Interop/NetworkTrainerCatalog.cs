@@ -42,6 +42,17 @@ public static class NetworkTrainerCatalog
     public static ForecastEstimator CreateTrainer(this ForecastingCatalog.Forecasters catalog, INetworkMethod method, ForecastOptions series) =>
         new(CatalogUtils.GetEnvironment(catalog), method, series);
 
+    /// <summary>Makes a trainer of outcomes under treatments.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="method">The method.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public static NetworkTrainer<TreatmentModel> CreateTrainer(this CausalInferenceTrainers catalog, ITreatmentMethod method)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new(catalog.Environment, method, new TreatmentAdapter(method));
+    }
+
     /// <summary>Makes an estimator that trains a method's network and gives the activations before its last layer as features.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">The column to add: a vector of Single.</param>

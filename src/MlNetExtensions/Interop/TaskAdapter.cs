@@ -26,6 +26,17 @@ internal abstract class TaskAdapter
 
     public abstract bool Accepts(SchemaShape.Column label);
 
+    /// <summary>Checks columns that only this task reads.</summary>
+    /// <param name="schema">The columns.</param>
+    public virtual void CheckColumns(SchemaShape schema)
+    {
+    }
+
+    /// <summary>What the labels of a column mean, where a task has labels of several kinds.</summary>
+    /// <param name="label">A label that the task accepts.</param>
+    /// <returns>The task that its network is trained for.</returns>
+    public virtual TaskKind KindOf(DataViewSchema.Column label) => Kind;
+
     /// <summary>Names of the classes; none for regression.</summary>
     /// <param name="label">A label that the task accepts.</param>
     /// <returns>The names in the order of the classes.</returns>
@@ -44,7 +55,7 @@ internal abstract class TaskAdapter
 internal abstract class TaskAdapter<TModel> : TaskAdapter
     where TModel : NetworkModel
 {
-    public abstract IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label);
+    public abstract IEnumerable<SchemaShape.Column> Outputs(SchemaShape schema, SchemaShape.Column label);
 
     public abstract SingleFeaturePredictionTransformerBase<TModel> CreateTransformer(
         IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string? feature, string label);
@@ -65,7 +76,7 @@ internal sealed class RegressionAdapter : TaskAdapter<RegressionNetworkModel>
 
     public override bool Accepts(SchemaShape.Column label) => IsScalar(label) && !label.IsKey && label.ItemType is NumberDataViewType;
 
-    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
+    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape schema, SchemaShape.Column label) =>
         [Output(DefaultColumnNames.Score, NumberDataViewType.Single, Annotations())];
 
     public override SingleFeaturePredictionTransformerBase<RegressionNetworkModel> CreateTransformer(
@@ -88,7 +99,7 @@ internal sealed class MultiOutputRegressionAdapter : TaskAdapter<MultiOutputRegr
             throw DataErrors.LabelWidthMismatch(label.Name, VectorReader.LabelWidth(label), VectorReader.LabelWidth(held));
     }
 
-    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
+    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape schema, SchemaShape.Column label) =>
     [
         Output(
             DefaultColumnNames.Score,
@@ -113,7 +124,7 @@ internal sealed class BinaryAdapter : TaskAdapter<BinaryNetworkModel>
     public override IReadOnlyList<string> ClassNames(DataViewSchema.Column label) =>
         label.Type is BooleanDataViewType ? ["false", "true"] : ["0", "1"];
 
-    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
+    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape schema, SchemaShape.Column label) =>
     [
         Output(DefaultColumnNames.Score, NumberDataViewType.Single, Annotations()),
         Output(DefaultColumnNames.Probability, NumberDataViewType.Single, Annotations(isNormalized: true)),
@@ -148,7 +159,7 @@ internal sealed class MulticlassAdapter : TaskAdapter<MulticlassNetworkModel>
             throw DataErrors.OtherClasses(label.Name);
     }
 
-    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape.Column label) =>
+    public override IEnumerable<SchemaShape.Column> Outputs(SchemaShape schema, SchemaShape.Column label) =>
     [
         Output(DefaultColumnNames.Score, NumberDataViewType.Single, AnnotationUtils.AnnotationsForMulticlassScoreColumn(label), isVector: true),
         Output(

@@ -17,6 +17,9 @@ namespace MlNetMlp.Methods;
 internal sealed record NetworkFit(
     INetworkMethod Method, TaskKind Task, IReadOnlyList<string> ClassNames, int Seed, Device Device, TrainingObserver Observer)
 {
+    /// <summary>Names of the treatments of a method that tells some apart; null where it has none, or a dose.</summary>
+    public IReadOnlyList<string>? ArmNames { get; init; }
+
     /// <summary>Trains.</summary>
     /// <param name="data">The rows.</param>
     /// <param name="validation">Rows held out, or null to take those that the options say.</param>
@@ -50,7 +53,10 @@ internal sealed record NetworkFit(
         using var scope = NewDisposeScope();
         using var start = initial?.CreateNetwork();
         CheckInitial(initial, features.Sets, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
-        var (set, head) = loader.Load(data, validation, initial?.Head);
+        var (set, outcome) = loader.Load(data, validation, OutcomeOf(initial));
+        var head = Method is ITreatmentMethod causal
+            ? new TreatmentHead { Outcome = outcome, Treatments = TreatmentSurvey.Of(set, causal, ArmNames, (initial?.Head as TreatmentHead)?.Treatments) }
+            : outcome;
         return Fit(set, head, start, initial);
     }
 
@@ -103,13 +109,16 @@ internal sealed record NetworkFit(
             ? found with { Layout = known }
             : throw new InvalidOperationException($"The option 'InitialModel' holds a model of rows of {known}, which cannot go on from rows of {found.Layout}.");
 
+    /// <summary>What an earlier model predicts, under whatever treatment.</summary>
+    private static TaskHead? OutcomeOf(TrainedNetwork? initial) => initial?.Head is TreatmentHead treated ? treated.Outcome : initial?.Head;
+
     private void CheckInitial(TrainedNetwork? initial, SetLayout? sets, int labelWidth)
     {
         if (initial is null)
             return;
         if (initial.MethodName == Method.Name && !Equals(initial.Sets, sets))
             throw new InvalidOperationException($"The option 'InitialModel' holds a model of {initial.Sets}, which cannot go on from rows of {sets}.");
-        var fits = (Task, initial.Head) switch
+        var fits = (Task, OutcomeOf(initial)) switch
         {
             (TaskKind.Regression, RegressionHead) or (TaskKind.Binary, BinaryHead) => true,
             (TaskKind.Multiclass, MulticlassHead head) => head.Classes == ClassNames.Count,

@@ -16,6 +16,10 @@ public sealed record RowColumn(string Name, int Width, int KeyCount, bool IsVari
     /// <summary>What a missing key is in a row.</summary>
     public const float Missing = 0;
 
+    /// <summary>Whether data that are scored may lack the column: it is then 0 in each row.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsOptional { get; init; }
+
     /// <summary>Whether the column holds keys.</summary>
     [JsonIgnore]
     public bool IsKey => KeyCount > 0;

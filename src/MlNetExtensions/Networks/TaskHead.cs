@@ -41,6 +41,7 @@ internal static class TaskKinds
 [JsonDerivedType(typeof(MulticlassHead), "multiclass")]
 [JsonDerivedType(typeof(MultiOutputRegressionHead), "multiOutputRegression")]
 [JsonDerivedType(typeof(FeatureHead), "features")]
+[JsonDerivedType(typeof(TreatmentHead), "treatment")]
 public abstract record TaskHead
 {
     /// <summary>Number of raw outputs that the task needs.</summary>
@@ -65,6 +66,9 @@ public abstract record TaskHead
         using var weighted = rows.mul(weights);
         return weighted.mean();
     }
+
+    /// <summary>Losses of the single rows, for a task that judges by another one.</summary>
+    internal Tensor LossOfRows(Tensor outputs, Tensor labels, double labelSmoothing) => RowLosses(outputs, labels, labelSmoothing);
 
     /// <summary>Sums over rows what <see cref="MetricName"/> measures, so that blocks of rows can be added up.</summary>
     /// <param name="outputs">Raw outputs [rows, outputs].</param>

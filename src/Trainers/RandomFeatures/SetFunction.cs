@@ -133,7 +133,7 @@ namespace MlNetMlp.RandomFeatures
                     Query = query,
                     Keys = [.. keys.SelectMany(key => key)],
                     KeyCount = count,
-                    Label = (float)(keys.Average(key => Value(query, key, beta)) + (Noise * Normal(random))),
+                    Label = (float)(keys.Average(key => Value(query, key, beta)) + (Noise * random.NextNormal())),
                 };
             }
         }
@@ -155,11 +155,9 @@ namespace MlNetMlp.RandomFeatures
 
         private float[] Unit(Random random)
         {
-            double[] values = [.. Enumerable.Range(0, Dimension).Select(_ => Normal(random))];
+            double[] values = [.. Enumerable.Range(0, Dimension).Select(_ => random.NextNormal())];
             var length = Math.Sqrt(values.Sum(value => value * value));
             return [.. values.Select(value => (float)(value / length))];
         }
-
-        private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
     }
 }

@@ -59,6 +59,23 @@ public sealed class FreshProcessTests : IDisposable
         Fitted.Ml.Transforms.BoundaryTilt(Fitted.Model(TaskKind.Binary), new() { LabelColumnName = "Flag", AddMirrorImage = true }).Fit(Fitted.Data), "MirrorImage");
 
     [Fact]
+    public void Outcomes_under_treatments_are_the_same_to_the_bit()
+    {
+        var rows = TreatmentTests.Rows();
+        var model = Fitted.Ml.CausalInference.Trainers.CreateTrainer(new LinearTreatment(new() { Epochs = 2, Seed = 1 })).Fit(rows);
+        var (file, data) = (Path.Combine(_folder, "treated.zip"), Path.Combine(_folder, "rows.idv"));
+        Fitted.Ml.Model.Save(model, rows.Schema, file);
+        using (var stream = File.Create(data))
+            Fitted.Ml.Data.SaveAsBinary(rows, stream);
+
+        var output = Run("score", file, data, "PotentialOutcomes");
+
+        var expected = model.Transform(rows).GetColumn<float[]>("PotentialOutcomes").SelectMany(row => row)
+            .Select(value => BitConverter.SingleToUInt32Bits(value).ToString("x8", CultureInfo.InvariantCulture));
+        Assert.Equal("scores " + string.Join(' ', expected), output[1]);
+    }
+
+    [Fact]
     public void A_full_disk_leaves_the_old_model()
     {
         if (!OperatingSystem.IsLinux())

@@ -1,0 +1,203 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.IO.Compression;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using MlNetMlp.Causal;
+using MlNetMlp.Tabular;
+
+namespace MlNetMlp.Bench;
+
+/// <summary>
+/// Outcomes under treatments: the closed form of doses, of which the true response is known, and IHDP, whose outcomes are simulated on real covariates. Beside it an S-learner, one
+/// network on covariates and treatment side by side.
+/// </summary>
+internal static class Causal
+{
+    private const int Seeds = 3;
+    private const int TestUnits = 200;
+    private const int GridDoses = 200;
+    private const int IhdpFiles = 5;
+    private const int IhdpCovariates = 25;
+
+    // One network or one forest of trees on [covariates, treatment]: the networks with the same optimiser, and two hidden layers as wide as those of the baseline of the papers.
+    private static readonly (string Name, Func<MLContext, int, IEstimator<ITransformer>> Trainer)[] SLearners =
+    [
+        ("S-learner, ScaledMlp", (ml, seed) => ml.Regression.Trainers.ScaledMlp(Single(seed))),
+        ("S-learner, plain ReLU layers", (ml, seed) => ml.Regression.Trainers.ScaledMlp(
+            Single(seed) with { Normalization = ScaledMlpNormalization.None, Activation = ScaledMlpActivation.Relu })),
+        ("S-learner, LightGBM", (ml, _) => ml.Regression.Trainers.LightGbm()),
+    ];
+
+    private static readonly Dictionary<string, Action> Parts = new() { ["doses"] = Doses, ["ihdp"] = Ihdp };
+
+    public static void Run(ILookup<string, string> options)
+    {
+        foreach (var part in options["parts"].SelectMany(names => names.Split(',')).DefaultIfEmpty("all"))
+        {
+            foreach (var (_, run) in Parts.Where(known => part == "all" || part == known.Key))
+                run();
+        }
+    }
+
+    private static void Doses()
+    {
+        (string Name, Func<MLContext, int, IDataView, IDataView, float[], float[][]> Respond)[] methods =
+        [
+            .. SLearners.Select(learner =>
+                (learner.Name, new Func<MLContext, int, IDataView, IDataView, float[], float[][]>((ml, seed, train, test, grid) => SLearner(ml, learner.Trainer(ml, seed), train, test, grid)))),
+            ("TransTee", (ml, seed, train, test, grid) => Respond(ml, new() { Seed = seed, Doses = [.. grid] }, train, test)),
+            ("TransTee, shared tokens", (ml, seed, train, test, grid) => Respond(ml, new() { Seed = seed, Doses = [.. grid], CovariateTokens = CovariateTokens.Shared }, train, test)),
+            ("TransTee, TR", (ml, seed, train, test, grid) => Respond(ml, new() { Seed = seed, Doses = [.. grid], Regularizer = TreatmentRegularizer.Treatment }, train, test)),
+        ];
+        foreach (var (name, respond) in methods)
+        {
+            var (curve, unit, clock) = (new List<double>(), new List<double>(), new Stopwatch());
+            for (var seed = 0; seed < Seeds; seed++)
+            {
+                var ml = new MLContext(seed);
+                var train = ml.Data.CreateDoseResponseBenchmark(new() { Rows = 500, Seed = (2 * seed) + 1 });
+                var units = new DoseResponseBenchmark { Rows = TestUnits, Seed = (2 * seed) + 2 }.MakeRows().ToArray();
+
+                // The doses that training rows have had, less the outermost hundredth at both ends.
+                var seen = train.GetColumn<float>("Treatment").Order().ToArray();
+                var (least, greatest) = (seen[seen.Length / 100], seen[^((seen.Length / 100) + 1)]);
+                float[] grid = [.. Enumerable.Range(0, GridDoses).Select(i => least + (i * (greatest - least) / (GridDoses - 1)))];
+                clock.Start();
+                var predicted = respond(ml, seed, train, ml.Data.LoadFromEnumerable(units), grid);
+                clock.Stop();
+                var pairs = ml.Data.LoadFromEnumerable(
+                    units.Select((row, i) => new Pair { Truth = [.. grid.Select(t => (float)DoseResponseBenchmark.Response(row.Features, t))], Predicted = predicted[i] }), Pair.Schema(GridDoses));
+                var metrics = ml.CausalInference.EvaluateDoseResponse(pairs, "Truth", "Predicted");
+                curve.Add(metrics.CurveMeanSquaredError);
+                unit.Add(metrics.UnitMeanSquaredError);
+            }
+
+            Console.WriteLine($"doses: {name}: curve MSE {Text(curve)}, unit MSE {Text(unit)}; {clock.Elapsed.TotalSeconds / Seeds:F1} s a seed");
+        }
+    }
+
+    private static float[][] Respond(MLContext ml, TransTee.Options options, IDataView train, IDataView test) =>
+        [.. ml.CausalInference.Trainers.TransTee(options).Fit(train).Transform(test).GetColumn<float[]>("DoseResponse")];
+
+    private static float[][] SLearner(MLContext ml, IEstimator<ITransformer> trainer, IDataView train, IDataView test, float[] grid)
+    {
+        var model = trainer.Fit(Joined(ml, train.GetColumn<float[]>("Features").Zip(train.GetColumn<float>("Treatment"), (x, t) => (x, t)), train.GetColumn<float>("Label")));
+        var scores = model.Transform(Joined(ml, test.GetColumn<float[]>("Features").SelectMany(x => grid.Select(t => (x, t))), null)).GetColumn<float>("Score").ToArray();
+        return [.. scores.Chunk(grid.Length)];
+    }
+
+    private static ScaledMlp.Options Single(int seed)
+    {
+        var tee = new TransTee.Options();
+        return new()
+        {
+            Seed = seed, Width = 50, Blocks = 2, Architecture = ScaledMlpArchitecture.Standard, LearningRate = tee.LearningRate, WeightDecay = tee.WeightDecay, Schedule = tee.Schedule,
+            Epochs = tee.Epochs, Patience = tee.Patience, BatchSize = 512,
+        };
+    }
+
+    private static IDataView Joined(MLContext ml, IEnumerable<(float[] X, float T)> rows, IEnumerable<float>? labels)
+    {
+        Unit[] units = [.. rows.Select(row => new Unit { Features = [.. row.X, row.T] })];
+        foreach (var (unit, label) in units.Zip(labels ?? []))
+            unit.Label = label;
+        return ml.Data.LoadFromEnumerable(units, Unit.Schema(units[0].Features.Length));
+    }
+
+    private static void Ihdp()
+    {
+        var path = Path.Combine(Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data"), "ihdp", "ihdp_npci_1-50.zip");
+        if (!File.Exists(path))
+        {
+            Console.WriteLine($"ihdp: there is no {path}; set MLNETMLP_DATA.");
+            return;
+        }
+
+        var figures = new Dictionary<string, List<TreatmentEffectMetrics>>();
+        void Add(string name, TreatmentEffectMetrics metrics) => (figures.TryGetValue(name, out var list) ? list : figures[name] = []).Add(metrics);
+        for (var file = 1; file <= IhdpFiles; file++)
+        {
+            var ml = new MLContext(file);
+            var rows = Read(path, file);
+
+            // A tenth is left out of training, and all figures are of it.
+            Unit[] train = [.. rows.Where((_, i) => i % 10 != 9)];
+            Unit[] test = [.. rows.Where((_, i) => i % 10 == 9)];
+            var difference = train.Where(row => row.Treatment).Average(row => row.Label) - train.Where(row => !row.Treatment).Average(row => row.Label);
+            Add("difference of the groups", Metrics(ml, test, [.. test.Select(_ => new[] { 0, difference })]));
+
+            var joined = Joined(ml, train.Select(row => (row.Features, row.Treatment ? 1f : 0f)), train.Select(row => row.Label));
+            var both = Joined(ml, test.SelectMany(row => new[] { (row.Features, 0f), (row.Features, 1f) }), null);
+            foreach (var (name, trainer) in SLearners)
+                Add(name, Metrics(ml, test, [.. trainer(ml, file).Fit(joined).Transform(both).GetColumn<float>("Score").Chunk(2)]));
+            foreach (var regularizer in new[] { TreatmentRegularizer.None, TreatmentRegularizer.Treatment })
+            {
+                var model = ml.CausalInference.Trainers.TransTee(new TransTee.Options { Seed = file, Regularizer = regularizer }).Fit(ml.Data.LoadFromEnumerable(train, Unit.Schema(IhdpCovariates)));
+                Add($"TransTee, {regularizer}", Metrics(ml, test, [.. model.Transform(ml.Data.LoadFromEnumerable(test, Unit.Schema(IhdpCovariates))).GetColumn<float[]>("PotentialOutcomes")]));
+            }
+        }
+
+        foreach (var (name, metrics) in figures)
+            Console.WriteLine($"ihdp: {IhdpFiles} simulations: {name}: PEHE {Text(metrics.Select(m => m.Pehe))}, ATE error {Text(metrics.Select(m => m.AteError))}");
+    }
+
+    private static TreatmentEffectMetrics Metrics(MLContext ml, Unit[] units, float[][] predicted) => ml.CausalInference.Evaluate(
+        ml.Data.LoadFromEnumerable(units.Select((unit, i) => new Pair { Truth = unit.Truth, Predicted = predicted[i] }), Pair.Schema(2)), "Truth", "Predicted");
+
+    private static Unit[] Read(string path, int file)
+    {
+        using var archive = ZipFile.OpenRead(path);
+        var entry = archive.Entries.Single(entry => entry.Name == string.Create(CultureInfo.InvariantCulture, $"ihdp_npci_{file}.csv"));
+        using var reader = new StreamReader(entry.Open());
+        var names = reader.ReadLine()!.Split(',').ToList();
+        var rows = new List<Unit>();
+        while (reader.ReadLine() is { } line)
+        {
+            float[] values = [.. line.Split(',').Select(text => float.Parse(text, CultureInfo.InvariantCulture))];
+            float Of(string name) => values[names.IndexOf(name)];
+            rows.Add(new()
+            {
+                Features = [.. Enumerable.Range(1, IhdpCovariates).Select(i => Of($"x{i}"))], Treatment = Of("treatment") > 0, Label = Of("y_factual"), Truth = [Of("mu0"), Of("mu1")],
+            });
+        }
+
+        return [.. rows];
+    }
+
+    private static string Text(IEnumerable<double> values) => $"{values.Average():F3} ({string.Join(", ", values.Select(value => value.ToString("F3", CultureInfo.InvariantCulture)))})";
+
+    private sealed class Unit
+    {
+        public float[] Features { get; set; } = [];
+
+        public bool Treatment { get; set; }
+
+        public float Label { get; set; }
+
+        [VectorType(2)]
+        public float[] Truth { get; set; } = [0, 0];
+
+        public static SchemaDefinition Schema(int features)
+        {
+            var schema = SchemaDefinition.Create(typeof(Unit));
+            schema[nameof(Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, features);
+            return schema;
+        }
+    }
+
+    private sealed class Pair
+    {
+        public float[] Truth { get; set; } = [];
+
+        public float[] Predicted { get; set; } = [];
+
+        public static SchemaDefinition Schema(int width)
+        {
+            var schema = SchemaDefinition.Create(typeof(Pair));
+            foreach (var name in new[] { nameof(Truth), nameof(Predicted) })
+                schema[name].ColumnType = new VectorDataViewType(NumberDataViewType.Single, width);
+            return schema;
+        }
+    }
+}
