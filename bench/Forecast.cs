@@ -280,7 +280,7 @@ public sealed record SharedLinearDefinition : Networks.NetworkDefinition
 
         public override Tensor forward(Tensor input)
         {
-            var scaling = Networks.InstanceScaling.Of(input.view(input.shape[0], -1, _definition.Channels).sub(mean).div(scale).transpose(1, 2), Networks.InstanceScale.Std);
+            var scaling = Layers.InstanceScaling.Of(input.view(input.shape[0], -1, _definition.Channels).sub(mean).div(scale).transpose(1, 2), Layers.InstanceScale.Std);
             return scaling.Inverse(linear.call(scaling.Scaled)).transpose(1, 2).flatten(1);
         }
     }

@@ -48,15 +48,7 @@ public sealed class ChannelMlp : nn.Module
     public Tensor Forward(Tensor tokens, double dropRate = 0, Generator? random = null)
     {
         using var scope = NewDisposeScope();
-        var inside = Drop(nn.functional.gelu(expand.call(tokens)), dropRate, random);
-        return Drop(contract.call(inside), dropRate, random).MoveToOuterDisposeScope();
-    }
-
-    private static Tensor Drop(Tensor values, double rate, Generator? random)
-    {
-        if (rate == 0 || random is null)
-            return values;
-        var kept = empty(values.shape, values.dtype).bernoulli_(1 - rate, random).to(values.device);
-        return values.mul(kept.Times(1 / (1 - rate)));
+        var inside = nn.functional.gelu(expand.call(tokens)).LeaveOut(dropRate, random);
+        return contract.call(inside).LeaveOut(dropRate, random).MoveToOuterDisposeScope();
     }
 }

@@ -21,7 +21,7 @@ public enum TokenNorm
     None,
 }
 
-/// <summary>Normalises tokens [rows, height, width, channels], with a trained gain and shift of each channel.</summary>
+/// <summary>Normalises tokens [rows, ..., channels], with a trained gain and shift of each channel.</summary>
 public sealed class TokenNormalization : nn.Module<Tensor, Tensor>
 {
     private const double Epsilon = 1e-5;
@@ -67,7 +67,7 @@ public sealed class TokenNormalization : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>Normalises.</summary>
-    /// <param name="input">Tokens [rows, height, width, channels].</param>
+    /// <param name="input">Tokens [rows, ..., channels].</param>
     /// <returns>Tokens of the same shape.</returns>
     public override Tensor forward(Tensor input)
     {
@@ -82,9 +82,9 @@ public sealed class TokenNormalization : nn.Module<Tensor, Tensor>
                 using (var shift = bias!.expand(places))
                     return nn.functional.layer_norm(input, places, gain, shift, Epsilon);
             case TokenNorm.Token:
-                return nn.functional.layer_norm(input, [shape[3]], weight, bias, Epsilon);
+                return nn.functional.layer_norm(input, [shape[^1]], weight, bias, Epsilon);
             case TokenNorm.Batch:
-                using (var tokens = input.reshape(-1, shape[3]))
+                using (var tokens = input.reshape(-1, shape[^1]))
                 using (var normalized = nn.functional.batch_norm(tokens, running_mean!, running_var!, weight, bias, training && tokens.shape[0] > 1, momentum: 0.1, eps: Epsilon))
                     return normalized.view(shape);
             default:

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using MlNetMlp.Data;
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using TorchSharp;

@@ -13,6 +13,7 @@ using MlNetMlp.Data;
 using MlNetMlp.Forecasting;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using MlNetMlp.Training;
 
@@ -231,8 +232,8 @@ namespace MlNetMlp.Forecasting
             /// <summary>Whether mixers have gates; true by default, as in the paper.</summary>
             public bool GatedAttention { get; init; } = true;
 
-            /// <summary>What patches are normalised by; <see cref="TokenNorm.Layer"/> by default.</summary>
-            public TokenNorm Norm { get; init; } = TokenNorm.Layer;
+            /// <summary>What patches are normalised by; <see cref="TokenNorm.Token"/> by default.</summary>
+            public TokenNorm Norm { get; init; } = TokenNorm.Token;
 
             /// <summary>
             /// What each channel of a window is scaled by; <see cref="InstanceScale.Std"/> by default. Level and size of a window are then unknown to regression and classification:
@@ -257,6 +258,8 @@ namespace MlNetMlp.Forecasting
                     yield return fault;
                 if (PatchStride > PatchLength)
                     yield return new ValidationResult($"option 'PatchStride' must be at most 'PatchLength', {PatchLength}, but was {PatchStride}");
+                if (Norm == TokenNorm.Row)
+                    yield return new ValidationResult("option 'Norm' must be Token, Batch or None, but was Row, which would mix the channels");
                 if (Optimizer == OptimizerKind.Lbfgs && (Dropout > 0 || HeadDropout > 0))
                     yield return new ValidationResult("options 'Dropout' and 'HeadDropout' must be 0 with the optimiser Lbfgs, whose line search needs the same loss at the same weights");
             }

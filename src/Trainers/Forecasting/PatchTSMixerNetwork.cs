@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using MlNetMlp.Data;
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using TorchSharp.Modules;

@@ -1,4 +1,5 @@
 using MlNetMlp.Forecasting;
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using MlNetMlp.Tests.Support;
@@ -207,7 +208,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
     private static PatchTSMixerDefinition Define() => new()
     {
         Inputs = Steps * Channels, Outputs = Horizon * Channels, Channels = Channels, Horizon = Horizon, PatchLength = 4, PatchStride = 4, DModel = 6, ExpansionFactor = 2,
-        NumLayers = 2, Dropout = 0.5, HeadDropout = 0.5, Mode = PatchTSMixerMode.CommonChannel, GatedAttention = true, Norm = TokenNorm.Layer, Scaling = InstanceScale.Std,
+        NumLayers = 2, Dropout = 0.5, HeadDropout = 0.5, Mode = PatchTSMixerMode.CommonChannel, GatedAttention = true, Norm = TokenNorm.Token, Scaling = InstanceScale.Std,
         HeadAggregation = PatchTSMixerHeadAggregation.MaxPool, FcmContextLength = null,
     };
 

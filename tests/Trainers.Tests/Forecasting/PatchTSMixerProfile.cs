@@ -1,5 +1,6 @@
 using MlNetMlp.Conformance;
 using MlNetMlp.Forecasting;
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using MlNetMlp.Tests.Support;
 

@@ -3,6 +3,7 @@ using Microsoft.ML.Data;
 using MlNetMlp.Forecasting;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 
 namespace MlNetMlp.Tests.Forecasting;

@@ -1,7 +1,7 @@
 using MlNetMlp.Runtime;
 using static TorchSharp.torch;
 
-namespace MlNetMlp.Networks;
+namespace MlNetMlp.Layers;
 
 /// <summary>What the sequences of a row are scaled by, each by itself.</summary>
 public enum InstanceScale

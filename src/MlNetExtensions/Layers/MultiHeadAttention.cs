@@ -1,9 +1,10 @@
+using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
-namespace MlNetMlp.Networks;
+namespace MlNetMlp.Layers;
 
 /// <summary>
 /// Attention of several heads (Vaswani et al., "Attention is all you need", 2017): a query reads a mean of the tokens' values, weighed by softmax(q·kᵀ/√(d/h)) in each

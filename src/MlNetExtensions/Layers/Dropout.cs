@@ -1,7 +1,7 @@
 using MlNetMlp.Runtime;
 using static TorchSharp.torch;
 
-namespace MlNetMlp.Networks;
+namespace MlNetMlp.Layers;
 
 /// <summary>Dropout (Srivastava et al., 2014) that draws from a stream of its own, and not from torch's global one.</summary>
 public static class Dropout

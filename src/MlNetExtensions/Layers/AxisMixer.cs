@@ -1,8 +1,9 @@
+using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
-namespace MlNetMlp.Networks;
+namespace MlNetMlp.Layers;
 
 /// <summary>u ⊙ softmax(W·u + b) over the last axis: what is heard of each value, where all weights together are 1.</summary>
 public sealed class SoftmaxGate : Module<Tensor, Tensor>
@@ -46,16 +47,6 @@ public enum GatePlace
     AfterMlp,
 }
 
-/// <summary>What the tokens of an <see cref="AxisMixer"/> are normalised by.</summary>
-public enum TokenNorm
-{
-    /// <summary>Layer normalisation, over the features of a token.</summary>
-    Layer,
-
-    /// <summary>Batch normalisation of each feature, over the tokens of a batch.</summary>
-    Batch,
-}
-
 /// <summary>The shape of an <see cref="AxisMixer"/>.</summary>
 /// <param name="Axis">The axis of [rows, ..., features] that is mixed, from 1 on; the last one mixes features.</param>
 /// <param name="Size">k, its size.</param>
@@ -68,7 +59,7 @@ public sealed record AxisMixerShape(int Axis, int Size, int Features, int Expans
 {
     /// <summary>Number of values that a mixer adds to a network's state.</summary>
     public long WeightCount =>
-        (Norm == TokenNorm.Layer ? 2L * Features : BatchNormalization.WeightCountOf(Features))
+        TokenNormalization.WeightCount(Norm, Features)
         + ((Size + 1L) * Expansion * Size) + (((long)Expansion * Size) + 1) * Size
         + (Gate == GatePlace.None ? 0 : SoftmaxGate.WeightCountOf(Size));
 
@@ -82,10 +73,8 @@ public sealed record AxisMixerShape(int Axis, int Size, int Features, int Expans
 /// </summary>
 public sealed class AxisMixer : Module<Tensor, Tensor>
 {
-    private const double Epsilon = 1e-5;
-
     private readonly AxisMixerShape _shape;
-    private readonly Module<Tensor, Tensor> norm;
+    private readonly TokenNormalization norm;
     private readonly Dense expand;
     private readonly Dense contract;
     private readonly SoftmaxGate? gate;
@@ -97,7 +86,7 @@ public sealed class AxisMixer : Module<Tensor, Tensor>
         : base(nameof(AxisMixer))
     {
         _shape = shape;
-        norm = shape.Norm == TokenNorm.Layer ? LayerNorm(shape.Features, Epsilon, device: device) : new BatchNormalization(shape.Features, device);
+        norm = new TokenNormalization(shape.Norm, shape.Features, device);
         expand = new Dense(shape.Size, shape.Expansion * shape.Size, device);
         contract = new Dense(shape.Expansion * shape.Size, shape.Size, device);
         gate = shape.Gate == GatePlace.None ? null : new SoftmaxGate(shape.Size, device);
@@ -117,6 +106,7 @@ public sealed class AxisMixer : Module<Tensor, Tensor>
     /// <param name="random">The stream of random numbers.</param>
     public void Initialize(Generator random)
     {
+        norm.Initialize();
         expand.Initialize(random);
         contract.Initialize(random);
         gate?.Weigh.Initialize(random);
@@ -130,7 +120,7 @@ public sealed class AxisMixer : Module<Tensor, Tensor>
         // The axis is moved, not reshaped: one product over a contiguous axis serves all tokens.
         var noise = training ? Noise : null;
         var isLast = _shape.Axis == input.dim() - 1;
-        var u = Normalize(input);
+        var u = norm.call(input);
         u = isLast ? u : u.transpose(_shape.Axis, -1).contiguous();
         if (_shape.Gate == GatePlace.BeforeMlp)
             u = gate!.call(u);
@@ -140,7 +130,4 @@ public sealed class AxisMixer : Module<Tensor, Tensor>
             u = gate!.call(u);
         return input.Plus(isLast ? u : u.transpose(_shape.Axis, -1));
     }
-
-    private Tensor Normalize(Tensor input) =>
-        _shape.Norm == TokenNorm.Layer ? norm.call(input) : norm.call(input.reshape(-1, _shape.Features)).view(input.shape);
 }

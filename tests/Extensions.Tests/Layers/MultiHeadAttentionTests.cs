@@ -1,8 +1,9 @@
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using static TorchSharp.torch;
 
-namespace MlNetMlp.Tests.Networks;
+namespace MlNetMlp.Tests.Layers;
 
 /// <summary><see cref="MultiHeadAttention"/> against a loop over rows, heads, queries and tokens.</summary>
 public sealed class MultiHeadAttentionTests

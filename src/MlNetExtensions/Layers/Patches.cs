@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace MlNetMlp.Networks;
+namespace MlNetMlp.Layers;
 
 /// <summary>Patches of a sequence: pieces of equal length, the last of which ends where the sequence does.</summary>
 public static class Patches

@@ -1,9 +1,10 @@
+using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace MlNetMlp.Tests.Networks;
+namespace MlNetMlp.Tests.Layers;
 
 /// <summary>The blocks that mixers of tokens are made of.</summary>
 public class MixerTests
@@ -89,7 +90,7 @@ public class MixerTests
     public void A_mixer_over_an_axis_does_for_each_vector_along_it_what_its_layers_say(int axis, GatePlace place)
     {
         long[] shape = [2, 3, 4, 5];
-        using var mixer = Make(new(axis, (int)shape[axis], 5, 2, place, TokenNorm.Layer, 0));
+        using var mixer = Make(new(axis, (int)shape[axis], 5, 2, place, TokenNorm.Token, 0));
         using var random = new Generator(3);
         using var x = empty(shape).normal_(0, 1, random);
         var state = mixer.state_dict();
@@ -117,7 +118,7 @@ public class MixerTests
     [Fact]
     public void Without_its_last_layer_a_mixer_changes_nothing()
     {
-        using var mixer = Make(new(2, 4, 5, 2, GatePlace.AfterMlp, TokenNorm.Layer, 0));
+        using var mixer = Make(new(2, 4, 5, 2, GatePlace.AfterMlp, TokenNorm.Token, 0));
         using var random = new Generator(3);
         using var x = empty(2, 3, 4, 5).normal_(0, 1, random);
         using var noGradient = no_grad();
@@ -129,7 +130,7 @@ public class MixerTests
     }
 
     [Theory]
-    [InlineData(TokenNorm.Layer, GatePlace.None)]
+    [InlineData(TokenNorm.Token, GatePlace.None)]
     [InlineData(TokenNorm.Batch, GatePlace.AfterMlp)]
     public void Weights_are_as_many_as_the_shape_says(TokenNorm norm, GatePlace gate)
     {
