@@ -91,7 +91,7 @@ internal static class Forecast
     {
         if (Read() is not { } rows)
             return;
-        const int steps = 20;
+        const int steps = 10;
         const int count = Length + Horizon - 1 + (steps * Batch);
         var ml = new MLContext(1);
         var options = Mixer with { Epochs = 1, ValidationFraction = 0, HeadDropout = Mixer.Dropout };

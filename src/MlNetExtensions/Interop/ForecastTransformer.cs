@@ -121,7 +121,7 @@ public sealed class ForecastTransformer : ITransformer, IDisposable
         ctx.CheckAtModel(GetVersionInfo());
         var options = ReadOptions(JsonEntry.Read(ctx, EntryName));
         var network = NetworkStorage.Load(ctx);
-        return network.Head is MultiOutputRegressionHead && network.Outputs % options.Horizon == 0
+        return network.Head is MultiOutputRegressionHead { LabelNames: not null } && network.Outputs % options.Horizon == 0
             && (long)network.Outputs / options.Horizon * options.ContextLength == network.Inputs && network.Layout is null && network.Sets is null
             ? new(env, network, options)
             : throw new ModelFormatException($"{EntryName}: the network forecasts {network.Outputs} numbers from {network.Inputs}, which are not {options.Horizon} steps from {options.ContextLength}.");
@@ -152,7 +152,7 @@ public sealed class ForecastTransformer : ITransformer, IDisposable
     }
 
     private VectorMapper Mapper(DataViewSchema schema) => new(
-        this, Columns(schema, asWindows: true), new WindowModel(Network), Options.OutputColumnName, [.. ((MultiOutputRegressionHead)Network.Head).LabelNames ?? []], schema);
+        this, Columns(schema, asWindows: true), new WindowModel(Network), Options.OutputColumnName, ((MultiOutputRegressionHead)Network.Head).LabelNames!, schema);
 
     private static VersionInfo GetVersionInfo() => new(
         modelSignature: "MLPFORCS",
