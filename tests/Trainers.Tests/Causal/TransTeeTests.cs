@@ -155,6 +155,25 @@ public sealed class TransTeeTests
         }
     }
 
+    [Fact]
+    public void An_engine_scores_rows_that_have_no_treatment()
+    {
+        var model = Ml.CausalInference.Trainers.TransTee(Small with { Epochs = 3 }).Fit(Train);
+        using var engine = Ml.Model.CreatePredictionEngine<Bare, Scored>(model);
+        using var full = Ml.Model.CreatePredictionEngine<TreatmentRow, Scored>(model);
+        var row = TreatmentRows.Make(1, 4)[0];
+        var found = engine.Predict(new() { Features = row.Features });
+        Assert.Equal(full.Predict(row).PotentialOutcomes, found.PotentialOutcomes);
+        Assert.True(float.IsNaN(found.Score));
+    }
+
+    [Fact]
+    public void The_score_can_be_judged_as_one_of_regression()
+    {
+        var model = Ml.CausalInference.Trainers.TransTee(Small with { Epochs = 60 }).Fit(Train);
+        Assert.True(Ml.Regression.Evaluate(model.Transform(Test)).RSquared > 0.9);
+    }
+
     [Theory]
     [InlineData("Treated")]
     [InlineData("Arm")]
@@ -276,6 +295,12 @@ public sealed class TransTeeTests
         VBuffer<ReadOnlyMemory<char>> names = default;
         data.Schema[column].GetSlotNames(ref names);
         return [.. names.DenseValues().Select(name => name.ToString())];
+    }
+
+    private sealed class Bare
+    {
+        [VectorType(3)]
+        public float[] Features { get; set; } = [];
     }
 
     private sealed class Scored
