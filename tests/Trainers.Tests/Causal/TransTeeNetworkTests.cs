@@ -83,9 +83,15 @@ public sealed class TransTeeNetworkTests
         foreach (var isShared in new[] { false, true })
         {
             var definition = (areArms ? Arms() : Definition()) with { Regularizer = regularizer, IsShared = isShared, Layers = 2 };
+            definition = definition with
+            {
+                Inputs = definition.Inputs + 3,
+                Layout = definition.Layout! with { Columns = [.. definition.Layout.Columns, new RowColumn("Kind", 1, 5, false), new RowColumn("Tags", 2, 7, true)] },
+            };
+            Assert.Empty(definition.Validate(new(definition)));
             using var network = Build(definition);
             Assert.Equal(definition.WeightCount, network.state_dict().Values.Sum(tensor => tensor.numel()));
-            var part = definition with { IsAttention = true, Outputs = Covariates };
+            var part = definition with { IsAttention = true, Outputs = Covariates + 2 };
             using var attention = Build(part);
             Assert.Equal(part.WeightCount, attention.state_dict().Values.Sum(tensor => tensor.numel()));
             Assert.Empty(attention.state_dict().Keys.Except(network.state_dict().Keys));

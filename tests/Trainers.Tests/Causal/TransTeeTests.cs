@@ -197,6 +197,32 @@ public sealed class TransTeeTests
     }
 
     [Fact]
+    public void Columns_of_keys_are_covariates_too()
+    {
+        static IDataView View(int count, int seed) => Ml.Data.LoadFromEnumerable(TreatmentRows.Make(count, seed).Select((row, i) =>
+        {
+            // The treatment adds a number that only the key tells.
+            row.Arm = (uint)(i % 3);
+            row.Label = row.Features[0] + (row.Treated ? 2 * row.Arm : 0);
+            return row;
+        }));
+        var options = Small with { CategoricalColumns = ["Arm"], Epochs = 60 };
+        var model = Ml.CausalInference.Trainers.TransTee(options).Fit(View(400, 1));
+        var scored = model.Transform(View(100, 2));
+        Assert.All(scored.GetColumn<float>("Effect").Zip(scored.GetColumn<uint>("Arm")), pair => Assert.Equal(2 * (pair.Second - 1f), pair.First, 0.7f));
+
+        using var stream = new MemoryStream();
+        Ml.Model.Save(model, Train.Schema, stream);
+        Assert.Equal(Rows(model, "Treated"), Rows(new MLContext().Model.Load(stream, out _), "Treated"));
+        var attention = Ml.Transforms.CovariateAttention(model).Fit(Test).Transform(Test);
+        Assert.Equal(["feature 0", "feature 1", "feature 2", "Arm"], Slots(attention, "CovariateAttention"));
+        Assert.All(attention.GetColumn<float[]>("CovariateAttention"), row => Assert.Equal(1, row.Sum(), 1e-5f));
+
+        // A covariate is no treatment: rows must have it.
+        Assert.Contains("'Arm'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => model.Transform(Ml.Transforms.DropColumns("Arm").Fit(Test).Transform(Test))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Without_weight_a_regulariser_is_none_and_with_weight_it_is_not()
     {
         var options = Small with { Epochs = 3 };
@@ -257,7 +283,8 @@ public sealed class TransTeeTests
         [
             (Small with { Heads = 3 }, "Heads"), (Small with { FeatureColumnName = null }, "FeatureColumnName"), (Small with { TreatmentColumnName = "Label" }, "TreatmentColumnName"),
             (Small with { Doses = [1] }, "Doses"), (Small with { Doses = [1, 1] }, "Doses"), (Small with { DoseGrid = 1 }, "DoseGrid"), (Small with { Dropout = 1 }, "Dropout"),
-            (Small with { RegularizerWeight = -1 }, "RegularizerWeight"), (Small with { InitStdCovariate = 0 }, "InitStdCovariate"),
+            (Small with { RegularizerWeight = -1 }, "RegularizerWeight"), (Small with { CategoricalColumns = ["Treated"] }, "CategoricalColumns"),
+            (Small with { CategoricalColumns = ["Arm", "Arm"] }, "CategoricalColumns"), (Small with { CategoricalColumns = ["Arm"], Optimizer = Training.OptimizerKind.Sgd }, "Optimizer"), (Small with { InitStdCovariate = 0 }, "InitStdCovariate"),
         ];
         foreach (var (options, name) in wrong)
             Assert.Contains($"'{name}'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => Ml.CausalInference.Trainers.TransTee(options)).Message, StringComparison.Ordinal);
