@@ -304,6 +304,19 @@ public sealed class TransTeeTests
     }
 
     [Fact]
+    public void Validation_data_must_mean_the_same_and_are_used()
+    {
+        var model = Ml.CausalInference.Trainers.TransTee(Small with { Epochs = 3 }).Fit(Train, Test);
+        Assert.All(model.Model.Network.LearningCurve.Points, point => Assert.NotNull(point.ValidationLoss));
+        Assert.Equal(400, model.Model.Treatments.ArmRows.Sum());
+
+        var other = Ml.Transforms.CopyColumns("Label", "Success").Fit(Test).Transform(Test);
+        Assert.Contains("'Label'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => Ml.CausalInference.Trainers.TransTee(Small).Fit(Train, other)).Message, StringComparison.Ordinal);
+        var bare = Ml.Transforms.DropColumns("Treated").Fit(Test).Transform(Test);
+        Assert.Contains("'Treated'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => Ml.CausalInference.Trainers.TransTee(Small).Fit(Train, bare)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Training_goes_on_from_a_model()
     {
         var trainer = Ml.CausalInference.Trainers.TransTee(Small with { Epochs = 3 });
