@@ -69,6 +69,9 @@ public abstract record TreatmentDefinition : NetworkDefinition
 /// </summary>
 public abstract class TreatmentNetwork : Network
 {
+    // A network may need many numbers for each outcome: so many outcomes at once keep a fine grid from taking gigabytes.
+    private const long MostOutcomes = 1 << 16;
+
     private readonly Treatments _treatments;
     private readonly int _place;
 
@@ -92,11 +95,11 @@ public abstract class TreatmentNetwork : Network
         if (!_treatments.AreArms)
         {
             using var grid = tensor(_treatments.Doses.ToArray(), device: x.device);
-            return Outcomes(encoded, cat([own, grid.expand(x.shape[0], -1)], 1));
+            return InParts(encoded, cat([own, grid.expand(x.shape[0], -1)], 1));
         }
 
         using var arms = arange(_treatments.Count, ScalarType.Float32, x.device);
-        return cat([own, Outcomes(encoded, arms.expand(x.shape[0], -1))], 1);
+        return cat([own, InParts(encoded, arms.expand(x.shape[0], -1))], 1);
     }
 
     /// <summary>Outcomes under treatments, whatever the rows' own ones are.</summary>
@@ -117,6 +120,18 @@ public abstract class TreatmentNetwork : Network
         using var arms = arange(first, first + _treatments.Count, ScalarType.Float32, x.device);
         using var numbers = arange(1, 1 + _treatments.Count, ScalarType.Float32, x.device);
         return column.eq(arms).to_type(ScalarType.Float32).matmul(numbers.unsqueeze(1)).Plus(-1);
+    }
+
+    private Tensor InParts(Tensor encoded, Tensor treatments)
+    {
+        var (rows, count) = (treatments.shape[0], treatments.shape[1]);
+        var most = Math.Max(1, MostOutcomes / Math.Max(1, rows));
+        if (count <= most)
+            return Outcomes(encoded, treatments);
+        var parts = new List<Tensor>();
+        for (var start = 0L; start < count; start += most)
+            parts.Add(Outcomes(encoded, treatments.narrow(1, start, Math.Min(most, count - start))));
+        return cat(parts, 1);
     }
 
     /// <summary>What the network makes of rows without their treatments.</summary>

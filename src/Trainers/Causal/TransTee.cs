@@ -63,8 +63,8 @@ namespace Microsoft.ML
                 ? whole with
                 {
                     IsAttention = true,
-                    Outputs = whole.Layout!.FeatureWidth,
-                    Layout = whole.Layout with { Columns = [.. whole.Layout.Columns.Select(column => column with { IsOptional = false })] },
+                    Outputs = whole.Covariates,
+                    Layout = whole.Layout! with { Columns = [.. whole.Layout.Columns.Select(column => column with { IsOptional = false })] },
                 }
                 : null);
     }
@@ -102,7 +102,7 @@ namespace MlNetMlp.Causal
     /// To create this trainer, use `mlContext.CausalInference.Trainers.TransTee`.
     ///
     /// ### Input and output columns
-    /// Covariates are a vector of [Single](xref:System.Single) of known size; the treatment is a Boolean, a [key](xref:Microsoft.ML.Data.KeyDataViewType), or a Single, which is a
+    /// Covariates are a vector of [Single](xref:System.Single) of known size and, if wanted, columns of [keys](xref:Microsoft.ML.Data.KeyDataViewType); the treatment is a Boolean, a key, or a Single, which is a
     /// dose; the label, which is the outcome, a Single, or a Boolean; example weights, if any, a Single. Outcomes are numbers in the label's unit, or probabilities of true.
     ///
     /// | Treatment | Column | Type | Description |
@@ -127,7 +127,7 @@ namespace MlNetMlp.Causal
     /// | Exportable to ONNX | no |
     ///
     /// ### Training algorithm details
-    /// Covariate x_j becomes the token e_j = x_j·w_j + b_j of d numbers, and layers of self-attention let tokens read each other. A dose t becomes the query t·w + b, any other
+    /// Covariate x_j becomes the token e_j = x_j·w_j + b_j of d numbers, a key its own vector, and layers of self-attention let tokens read each other. A dose t becomes the query t·w + b, any other
     /// treatment a learned vector; layers of cross-attention let it read the tokens, and an MLP of one hidden layer makes the outcome of it. Each half of a layer is added to what it
     /// reads and normalised. The treatment enters by the query only, so that a row is encoded once for all doses. The loss is the squared error on standardised outcomes, or
     /// cross-entropy. With a regulariser the loss of π, which predicts the treatment from the mean token, is taken away α times, but no more of it than the loss
@@ -165,6 +165,10 @@ namespace MlNetMlp.Causal
             /// <summary>The treatment column, <c>Treatment</c> by default: Boolean or a key for one of some treatments, a number for a dose.</summary>
             [Required]
             public string TreatmentColumnName { get; init; } = "Treatment";
+
+            /// <summary>Covariates beside the features that are keys, or vectors of keys of which the mean counts: each is one token. [] by default, for none.</summary>
+            [Required]
+            public ValueList<string> CategoricalColumns { get; init; } = [];
 
             /// <summary>Name of the treatment that effects are measured against; null (the default) for the first. For treatments that are keys.</summary>
             public string? ReferenceArm { get; init; }
@@ -224,6 +228,10 @@ namespace MlNetMlp.Causal
                     yield return new ValidationResult("option 'FeatureColumnName' must be the name of the covariates, but was null");
                 if (TreatmentColumnName == LabelColumnName || TreatmentColumnName == FeatureColumnName)
                     yield return new ValidationResult($"option 'TreatmentColumnName' must be another column than the label and the covariates, but was '{TreatmentColumnName}'");
+                if (CategoricalColumns.Any(string.IsNullOrEmpty) || CategoricalColumns.Append(TreatmentColumnName).Append(LabelColumnName).Distinct().Count() < CategoricalColumns.Count + 2)
+                    yield return new ValidationResult($"option 'CategoricalColumns' must name columns of keys, each once and neither the treatment nor the label, but was {CategoricalColumns}");
+                if (CategoricalColumns.Count > 0 && Optimizer is not (OptimizerKind.Adam or OptimizerKind.AdamW))
+                    yield return new ValidationResult($"option 'Optimizer' must be Adam or AdamW, which the vectors of keys are trained by, but was {Optimizer}");
                 if (EmbedDim % Heads != 0)
                     yield return new ValidationResult($"option 'Heads' must divide 'EmbedDim', {EmbedDim}, but was {Heads}");
                 if (Doses.Count == 1 || !Doses.All(float.IsFinite) || Doses.Zip(Doses.Skip(1)).Any(pair => pair.First >= pair.Second))
@@ -241,6 +249,8 @@ namespace MlNetMlp.Causal
 
         /// <inheritdoc/>
         public TreatmentInput Treatment => new(options.TreatmentColumnName, options.ReferenceArm, options.DoseGrid, options.Doses);
+
+        IReadOnlyList<InputColumn> INetworkMethod.Columns => [Treatment.Column, .. options.CategoricalColumns.Select(name => new InputColumn(name))];
 
         /// <inheritdoc/>
         public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)

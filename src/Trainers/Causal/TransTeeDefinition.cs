@@ -50,9 +50,17 @@ public sealed record TransTeeDefinition : TreatmentDefinition, IValidatableObjec
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool IsAttention { get; init; }
 
-    /// <summary>K, number of covariates.</summary>
+    /// <summary>K, number of covariates: each feature and each column of keys is one.</summary>
     [JsonIgnore]
-    public int Covariates => Layout!.FeatureWidth;
+    public int Covariates => Numbers + Layout!.Columns.Count - 1;
+
+    /// <summary>Number of covariates that are numbers.</summary>
+    [JsonIgnore]
+    internal int Numbers => Layout!.FeatureWidth;
+
+    /// <summary>Columns of the layout that are covariates: all but the treatment.</summary>
+    [JsonIgnore]
+    internal IReadOnlyList<int> KeyColumns => [.. Enumerable.Range(1, Layout!.Columns.Count - 1)];
 
     /// <summary>Values that π puts out; 0 where there is none.</summary>
     [JsonIgnore]
@@ -61,21 +69,21 @@ public sealed record TransTeeDefinition : TreatmentDefinition, IValidatableObjec
         : Regularizer == TreatmentRegularizer.ProbabilisticTreatment ? 2 : 1;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string>? OutputNames => IsAttention ? [.. Enumerable.Range(0, Covariates).Select(i => $"feature {i}")] : null;
+    public override IReadOnlyList<string>? OutputNames => IsAttention ? [.. Enumerable.Range(0, Numbers).Select(i => $"feature {i}"), .. Layout!.Columns.Skip(1).Select(column => column.Name)] : null;
 
     /// <inheritdoc/>
     public override long WeightCount
     {
         get
         {
-            long k = Covariates, d = EmbedDim, tokens = IsShared ? 1 : k;
+            long k = Numbers, d = EmbedDim, tokens = IsShared ? 1 : k;
             var norm = 2 * d;
             var feedForward = (FeedForwardDim * (d + 1)) + (d * (FeedForwardDim + 1L)) + norm;
             var attention = MultiHeadAttention.WeightCountOf(EmbedDim) + norm;
             var encoder = attention + feedForward;
             var decoder = (2 * d * (d + 1)) + norm + attention + feedForward;
             var query = Treatments.AreArms ? Treatments.Count * d : 2 + (2 * d);
-            var count = (2 * k) + (2 * tokens * d) + query + (Layers * (encoder + decoder));
+            var count = (2 * k) + (2 * tokens * d) + query + (Layers * (encoder + decoder)) + KeyEmbedding.WeightCountOf(Layout!.Columns.Skip(1), EmbedDim, hasRare: false);
             if (!IsAttention)
                 count += (d * (d + 1)) + d + 1;
             return DiscriminatorOutputs is > 0 and var outputs ? count + (DiscriminatorUnits * (d + 1)) + (outputs * (DiscriminatorUnits + 1)) : count;
@@ -90,9 +98,9 @@ public sealed record TransTeeDefinition : TreatmentDefinition, IValidatableObjec
     /// <returns>The faults.</returns>
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
-        if (Layout is not { FeatureWidth: > 0, Columns: [{ Width: 1 }] })
+        if (Layout is not { FeatureWidth: > 0, Columns: [{ Width: 1 }, ..] } || !Layout.Columns.Skip(1).All(column => column.IsKey))
         {
-            yield return new ValidationResult("'Layout' must have features and one treatment");
+            yield return new ValidationResult("'Layout' must have features, one treatment and after it columns of keys only");
             yield break;
         }
 

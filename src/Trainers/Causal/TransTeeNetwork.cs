@@ -19,6 +19,7 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
     private readonly Tensor scale;
     private readonly Parameter weights;
     private readonly Parameter biases;
+    private readonly KeyEmbedding? keys;
     private readonly Tensor? dose_mean;
     private readonly Tensor? dose_scale;
     private readonly Parameter query;
@@ -34,10 +35,12 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
         : base(definition)
     {
         _definition = definition;
-        var (k, d) = (definition.Covariates, definition.EmbedDim);
+        var (k, d) = (definition.Numbers, definition.EmbedDim);
         var tokens = definition.IsShared ? 1 : k;
         (mean, scale) = (zeros(k, device: device), ones(k, device: device));
         (weights, biases) = (new Parameter(empty(tokens, d, device: device)), new Parameter(empty(tokens, d, device: device)));
+        if (definition.KeyColumns is { Count: > 0 } columns)
+            keys = new KeyEmbedding(definition.Layout!, columns, d, device);
         if (definition.Treatments.AreArms)
         {
             query = new Parameter(empty(definition.Treatments.Count, d, device: device));
@@ -78,6 +81,7 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
         using var noGradient = no_grad();
         weights.normal_(0, _definition.InitStdCovariate, random);
         biases.normal_(0, _definition.InitStdCovariate, random);
+        keys?.Initialize(random, _definition.InitStdCovariate);
         query.normal_(0, _definition.InitStdTreatment, random);
         query_bias?.normal_(0, _definition.InitStdTreatment, random);
         foreach (var layer in encoder)
@@ -92,7 +96,7 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
     /// <param name="statistics">Those of the training rows.</param>
     public void Standardize(FeatureStatistics statistics)
     {
-        var (k, factors) = (_definition.Covariates, statistics.Scale());
+        var (k, factors) = (_definition.Numbers, statistics.Scale());
         Set(mean, [.. statistics.Mean.Take(k)]);
         Set(scale, [.. factors.Take(k).Select(s => 1 / s)]);
         if (dose_mean is null || dose_scale is null)
@@ -154,8 +158,12 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
         return output!.call(nn.functional.relu(hidden!.call(q))).squeeze(2);            // [rows, treatments]
     }
 
-    /// <summary>e_j = x_j·w_j + b_j: [rows, K, d].</summary>
-    private Tensor Tokens(Tensor x) => x.narrow(1, 0, _definition.Covariates).sub(mean).mul(scale).unsqueeze(2).mul(weights).Plus(biases);
+    /// <summary>e_j = x_j·w_j + b_j, and behind them the vectors of keys: [rows, K, d].</summary>
+    private Tensor Tokens(Tensor x)
+    {
+        var numbers = x.narrow(1, 0, _definition.Numbers).sub(mean).mul(scale).unsqueeze(2).mul(weights).Plus(biases);
+        return keys is null ? numbers : cat([numbers, keys.call(x)], 1);
+    }
 
     /// <summary>q: [rows, treatments, d]. A missing arm, which no outcome is asked for, is taken for the first.</summary>
     private Tensor Query(Tensor treatments) => dose_mean is null

@@ -57,6 +57,28 @@ public sealed class TransTeeNetworkTests
     }
 
     [Fact]
+    public void A_fine_grid_is_decoded_in_parts_that_change_nothing()
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        const int doses = 30_000;
+        var definition = Definition() with { Outputs = doses + 1, Treatments = new Treatments { Doses = [.. Enumerable.Range(0, doses).Select(i => i / (float)doses)] } };
+        using var network = Build(definition);
+        var x = TestData.Normal(5, Rows, Covariates + 1);
+        var all = Values(network.call(x));
+
+        // Parts end at each multiple of 65536 / 5 outcomes of a row, of which the first is that of its own dose.
+        foreach (var dose in new[] { 0, 13_105, 13_106, 13_107, 26_212, 26_213, 26_214, doses - 1 })
+        {
+            var alone = Values(network.OutcomesUnder(x, full(Rows, 1, definition.Treatments.Doses[dose])));
+            for (var i = 0; i < Rows; i++)
+                Assert.Equal(alone[i], all[(i * definition.Outputs) + dose + 1], 1e-6f);
+        }
+
+        Assert.True(Math.Abs(all[1] - all[doses]) > 1e-3);
+    }
+
+    [Fact]
     public void Arms_of_a_key_are_found_and_missing_ones_are_told()
     {
         using var scope = NewDisposeScope();
@@ -83,9 +105,15 @@ public sealed class TransTeeNetworkTests
         foreach (var isShared in new[] { false, true })
         {
             var definition = (areArms ? Arms() : Definition()) with { Regularizer = regularizer, IsShared = isShared, Layers = 2 };
+            definition = definition with
+            {
+                Inputs = definition.Inputs + 3,
+                Layout = definition.Layout! with { Columns = [.. definition.Layout.Columns, new RowColumn("Kind", 1, 5, false), new RowColumn("Tags", 2, 7, true)] },
+            };
+            Assert.Empty(definition.Validate(new(definition)));
             using var network = Build(definition);
             Assert.Equal(definition.WeightCount, network.state_dict().Values.Sum(tensor => tensor.numel()));
-            var part = definition with { IsAttention = true, Outputs = Covariates };
+            var part = definition with { IsAttention = true, Outputs = Covariates + 2 };
             using var attention = Build(part);
             Assert.Equal(part.WeightCount, attention.state_dict().Values.Sum(tensor => tensor.numel()));
             Assert.Empty(attention.state_dict().Keys.Except(network.state_dict().Keys));

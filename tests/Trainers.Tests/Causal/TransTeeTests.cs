@@ -155,6 +155,25 @@ public sealed class TransTeeTests
         }
     }
 
+    [Fact]
+    public void An_engine_scores_rows_that_have_no_treatment()
+    {
+        var model = Ml.CausalInference.Trainers.TransTee(Small with { Epochs = 3 }).Fit(Train);
+        using var engine = Ml.Model.CreatePredictionEngine<Bare, Scored>(model);
+        using var full = Ml.Model.CreatePredictionEngine<TreatmentRow, Scored>(model);
+        var row = TreatmentRows.Make(1, 4)[0];
+        var found = engine.Predict(new() { Features = row.Features });
+        Assert.Equal(full.Predict(row).PotentialOutcomes, found.PotentialOutcomes);
+        Assert.True(float.IsNaN(found.Score));
+    }
+
+    [Fact]
+    public void The_score_can_be_judged_as_one_of_regression()
+    {
+        var model = Ml.CausalInference.Trainers.TransTee(Small with { Epochs = 60 }).Fit(Train);
+        Assert.True(Ml.Regression.Evaluate(model.Transform(Test)).RSquared > 0.9);
+    }
+
     [Theory]
     [InlineData("Treated")]
     [InlineData("Arm")]
@@ -175,6 +194,32 @@ public sealed class TransTeeTests
         Assert.All(weights, row => Assert.Equal(1, row.Sum(), 1e-5f));
         Assert.All(weights.SelectMany(row => row), weight => Assert.InRange(weight, 0, 1));
         Assert.NotEqual(weights[0], weights[1]);
+    }
+
+    [Fact]
+    public void Columns_of_keys_are_covariates_too()
+    {
+        static IDataView View(int count, int seed) => Ml.Data.LoadFromEnumerable(TreatmentRows.Make(count, seed).Select((row, i) =>
+        {
+            // The treatment adds a number that only the key tells.
+            row.Arm = (uint)(i % 3);
+            row.Label = row.Features[0] + (row.Treated ? 2 * row.Arm : 0);
+            return row;
+        }));
+        var options = Small with { CategoricalColumns = ["Arm"], Epochs = 60 };
+        var model = Ml.CausalInference.Trainers.TransTee(options).Fit(View(400, 1));
+        var scored = model.Transform(View(100, 2));
+        Assert.All(scored.GetColumn<float>("Effect").Zip(scored.GetColumn<uint>("Arm")), pair => Assert.Equal(2 * (pair.Second - 1f), pair.First, 0.7f));
+
+        using var stream = new MemoryStream();
+        Ml.Model.Save(model, Train.Schema, stream);
+        Assert.Equal(Rows(model, "Treated"), Rows(new MLContext().Model.Load(stream, out _), "Treated"));
+        var attention = Ml.Transforms.CovariateAttention(model).Fit(Test).Transform(Test);
+        Assert.Equal(["feature 0", "feature 1", "feature 2", "Arm"], Slots(attention, "CovariateAttention"));
+        Assert.All(attention.GetColumn<float[]>("CovariateAttention"), row => Assert.Equal(1, row.Sum(), 1e-5f));
+
+        // A covariate is no treatment: rows must have it.
+        Assert.Contains("'Arm'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => model.Transform(Ml.Transforms.DropColumns("Arm").Fit(Test).Transform(Test))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -238,7 +283,8 @@ public sealed class TransTeeTests
         [
             (Small with { Heads = 3 }, "Heads"), (Small with { FeatureColumnName = null }, "FeatureColumnName"), (Small with { TreatmentColumnName = "Label" }, "TreatmentColumnName"),
             (Small with { Doses = [1] }, "Doses"), (Small with { Doses = [1, 1] }, "Doses"), (Small with { DoseGrid = 1 }, "DoseGrid"), (Small with { Dropout = 1 }, "Dropout"),
-            (Small with { RegularizerWeight = -1 }, "RegularizerWeight"), (Small with { InitStdCovariate = 0 }, "InitStdCovariate"),
+            (Small with { RegularizerWeight = -1 }, "RegularizerWeight"), (Small with { CategoricalColumns = ["Treated"] }, "CategoricalColumns"),
+            (Small with { CategoricalColumns = ["Arm", "Arm"] }, "CategoricalColumns"), (Small with { CategoricalColumns = ["Arm"], Optimizer = Training.OptimizerKind.Sgd }, "Optimizer"), (Small with { InitStdCovariate = 0 }, "InitStdCovariate"),
         ];
         foreach (var (options, name) in wrong)
             Assert.Contains($"'{name}'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => Ml.CausalInference.Trainers.TransTee(options)).Message, StringComparison.Ordinal);
@@ -255,6 +301,19 @@ public sealed class TransTeeTests
         Assert.Contains("'ReferenceArm'", Assert.ThrowsAny<InvalidOperationException>(
             () => Ml.CausalInference.Trainers.TransTee(Small with { TreatmentColumnName = "Arm", ReferenceArm = "9" }).Fit(Train)).Message, StringComparison.Ordinal);
         Assert.Contains("CausalInference", Assert.ThrowsAny<ArgumentException>(() => Ml.Regression.Trainers.CreateTrainer(new TransTee(Small))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Validation_data_must_mean_the_same_and_are_used()
+    {
+        var model = Ml.CausalInference.Trainers.TransTee(Small with { Epochs = 3 }).Fit(Train, Test);
+        Assert.All(model.Model.Network.LearningCurve.Points, point => Assert.NotNull(point.ValidationLoss));
+        Assert.Equal(400, model.Model.Treatments.ArmRows.Sum());
+
+        var other = Ml.Transforms.CopyColumns("Label", "Success").Fit(Test).Transform(Test);
+        Assert.Contains("'Label'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => Ml.CausalInference.Trainers.TransTee(Small).Fit(Train, other)).Message, StringComparison.Ordinal);
+        var bare = Ml.Transforms.DropColumns("Treated").Fit(Test).Transform(Test);
+        Assert.Contains("'Treated'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => Ml.CausalInference.Trainers.TransTee(Small).Fit(Train, bare)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -276,6 +335,12 @@ public sealed class TransTeeTests
         VBuffer<ReadOnlyMemory<char>> names = default;
         data.Schema[column].GetSlotNames(ref names);
         return [.. names.DenseValues().Select(name => name.ToString())];
+    }
+
+    private sealed class Bare
+    {
+        [VectorType(3)]
+        public float[] Features { get; set; } = [];
     }
 
     private sealed class Scored
