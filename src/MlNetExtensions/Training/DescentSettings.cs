@@ -69,7 +69,8 @@ public sealed record DescentSettings
     public required int Patience { get; init; }
 
     /// <summary>
-    /// What the learning rate is multiplied by after an epoch that brought no new least validation loss, in (0, 1]; 1 by default, which leaves it.
+    /// What the learning rate is multiplied by after an epoch that did not lower the least validation loss by a ten-thousandth, in (0, 1]; 1 by default, which leaves it.
+    /// After such an epoch at <see cref="PlateauFloor"/> training stops.
     /// </summary>
     public double PlateauFactor { get; init; } = 1;
 

@@ -8,6 +8,9 @@ namespace MlNetMlp.Training;
 /// <summary>The mini-batch loop that all methods trained by gradients share, and its full-batch twin for L-BFGS.</summary>
 internal sealed class TrainingLoop : IDisposable
 {
+    // Share of the validation loss that an epoch has to bring for the learning rate to stay.
+    private const double LeastGain = 1e-4;
+
     private const int MostEvaluationRows = 4096;
 
     // Values of the widest layer of a block of rows held out.
@@ -102,7 +105,7 @@ internal sealed class TrainingLoop : IDisposable
 
             _parameters.ThrowIfDetached();
             if (EndEpoch())
-                return $"The validation loss has not fallen for {_settings.Patience} epochs.";
+                return _monitor.HasStalled ? $"The validation loss has not fallen for {_settings.Patience} epochs." : "The validation loss falls no more at the least learning rate.";
         }
 
         return "All epochs are done.";
@@ -182,12 +185,16 @@ internal sealed class TrainingLoop : IDisposable
 
     private bool EndEpoch()
     {
-        var held = Validate();
+        var (held, before) = (Validate(), _monitor.BestLoss);
         if (_monitor.OnEpoch(held))
             _parameters.Snapshot();
-        else if (held is not null)
-            _plateau *= _settings.PlateauFactor;
-        return _monitor.HasStalled;
+        if (_settings.PlateauFactor == 1 || held is not { } judged || judged.Loss + (LeastGain * Math.Abs(judged.Loss)) < before)
+            return _monitor.HasStalled;
+
+        // At a small rate the loss falls a little in every epoch, and for ever.
+        var isAtFloor = _plateau * _settings.LearningRate <= _settings.PlateauFloor;
+        _plateau *= _settings.PlateauFactor;
+        return _monitor.HasStalled || isAtFloor;
     }
 
     private (double Loss, double Metric)? Validate()

@@ -61,8 +61,8 @@ public abstract record TwoStreamOptions : GradientTrainedOptions
     public int MinCategoryCount { get; init; } = 1;
 
     /// <summary>
-    /// What the learning rate is multiplied by after an epoch that brought no new least validation loss, above 0 and at most 1, down to a rate of 1e-6;
-    /// 0.1 by default.
+    /// What the learning rate is multiplied by after an epoch that did not lower the least validation loss by a ten-thousandth, above 0 and at most 1, down to a
+    /// rate of 1e-6, at which such an epoch ends the training; 0.1 by default.
     /// </summary>
     [Range(0, 1, MinimumIsExclusive = true)]
     public double PlateauFactor { get; init; } = 0.1;
