@@ -71,7 +71,7 @@ internal static class Explain
         };
         foreach (var (name, trainer, placement) in new[]
         {
-            ("ordinary", options, BlockPlacement.Random), ("robust", options with { Epsilon = 2, Epochs = 12 }, BlockPlacement.Random), ("ordinary, always above", options, BlockPlacement.Top),
+            ("ordinary", options, BlockPlacement.Random), ("robust", options with { Epsilon = 2, Epochs = 12, LearningRate = 3e-3 }, BlockPlacement.Random), ("ordinary, always above", options, BlockPlacement.Top),
         })
         {
             var compose = ml.Transforms.ComposeBlockImage("Features", nameof(Image.Digit), new() { Placement = placement });

@@ -69,9 +69,10 @@ internal sealed class FreshProcess : IDisposable
             }
 
             process.WaitForExit();
+            var exit = process.ExitCode;
             process.Dispose();
             Running.Remove(_dependencies);
-            return new(null, Died, "", 0);
+            return new(null, Died, string.Create(CultureInfo.InvariantCulture, $"exit code {exit}, of at most {seconds} s"), 0);
         }
     }
 

@@ -25,9 +25,20 @@ internal static class Program
         Console.SetOut(Console.Error);
         while (Console.ReadLine() is { } request && request.Split('\t') is [var model, var data, var seconds])
         {
-            // What a damaged file sends round in circles, no thread of the same process can end.
-            using var watchdog = new Timer(_ => Process.GetCurrentProcess().Kill(), null, TimeSpan.FromSeconds(int.Parse(seconds, CultureInfo.InvariantCulture)), Timeout.InfiniteTimeSpan);
-            answers.WriteLine(JsonSerializer.Serialize(Reply(model, data)));
+            // What a damaged file sends round in circles, no thread of the same process can end. An answer at the last moment must not be followed by the end.
+            var isDecided = 0;
+            using var watchdog = new Timer(_ => End(), null, TimeSpan.FromSeconds(int.Parse(seconds, CultureInfo.InvariantCulture)), Timeout.InfiniteTimeSpan);
+            var reply = JsonSerializer.Serialize(Reply(model, data));
+            if (Interlocked.Exchange(ref isDecided, 1) == 0)
+                answers.WriteLine(reply);
+            else
+                Thread.Sleep(Timeout.Infinite);
+
+            void End()
+            {
+                if (Interlocked.Exchange(ref isDecided, 1) == 0)
+                    Process.GetCurrentProcess().Kill();
+            }
         }
 
         return 0;
