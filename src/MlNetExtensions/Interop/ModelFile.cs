@@ -127,7 +127,7 @@ public static class ModelFile
     }
 
     // A full disk or a native library that is not there is no fault of the file.
-    private static bool IsOfTheMachine(Exception e) => Innermost(e) is IOException or UnauthorizedAccessException or OutOfMemoryException or OperationCanceledException or DllNotFoundException or TypeInitializationException;
+    private static bool IsOfTheMachine(Exception e) => Innermost(e) is (IOException and not EndOfStreamException) or UnauthorizedAccessException or OperationCanceledException or DllNotFoundException or TypeInitializationException;
 
     private static FileStream Open(string path) => new(path, FileMode.Open, FileAccess.Read, FileShare.Read);
 
