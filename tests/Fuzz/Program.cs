@@ -52,6 +52,13 @@ internal static class Program
         return Math.Min(wrongCases, 100);
     }
 
+    // What arrays are asked for and never written to takes no memory.
+    private static long PeakResident()
+    {
+        using var process = Process.GetCurrentProcess();
+        return process.PeakWorkingSet64;
+    }
+
     private sealed record Result(string Outcome, long Milliseconds, long Bytes, string? Error);
 
     private static Result Run(byte[] file)
@@ -74,12 +81,12 @@ internal static class Program
 
     private static Result Load(string path, Stopwatch clock)
     {
-        var before = GC.GetAllocatedBytesForCurrentThread();
+        var before = PeakResident();
         string outcome;
         string? error = null;
         try
         {
-            ModelFile.Load(new MLContext(1), path, new(), ModelFile.KnownAssemblies, out _);
+            ModelFile.Load(new MLContext(1), path, new() { Seconds = 1 }, ModelFile.KnownAssemblies, out _);
             outcome = "loaded";
         }
         catch (ModelFormatException)
@@ -91,6 +98,6 @@ internal static class Program
             (outcome, error) = (e.GetType().Name, e.ToString());
         }
 
-        return new(outcome, clock.ElapsedMilliseconds, GC.GetAllocatedBytesForCurrentThread() - before, error);
+        return new(outcome, clock.ElapsedMilliseconds, PeakResident() - before, error);
     }
 }

@@ -9,6 +9,9 @@ namespace Microsoft.ML;
 /// <remarks>The files are ML.NET's own: <c>mlContext.Model.Save</c> and <c>Load</c> read and write the same ones.</remarks>
 public static class ModelFile
 {
+    private const int UnixDiskFull = 28;
+    private const int WindowsDiskFull = unchecked((int)0x80070070);
+
     /// <summary>Writes a model beside its final place, checks that it is whole, flushes it to disk and renames it over an old file.</summary>
     /// <param name="mlContext">The context.</param>
     /// <param name="model">The model.</param>
@@ -83,9 +86,9 @@ public static class ModelFile
         file.Position = 0;
         try
         {
-            return mlContext.Model.Load(file, out inputSchema);
+            return TimedModelLoad.Load(mlContext, file, TimeSpan.FromSeconds(limits.Seconds), out inputSchema);
         }
-        catch (Exception e) when (!IsOfTheMachine(e))
+        catch (Exception e) when (!IsOfTheMachine(Innermost(e)))
         {
             var cause = Innermost(e);
             throw new ModelFormatException($"'{path}' cannot be loaded. {cause.Message}", cause);
@@ -119,15 +122,16 @@ public static class ModelFile
     }
 
     // ML.NET calls loaders by reflection, one inside the other; the innermost exception is the one that says what is wrong.
-    private static Exception Innermost(Exception e)
+    internal static Exception Innermost(Exception e)
     {
         while (e is TargetInvocationException { InnerException: { } inner })
             e = inner;
         return e;
     }
 
-    // A full disk or a native library that is not there is no fault of the file.
-    private static bool IsOfTheMachine(Exception e) => Innermost(e) is (IOException and not EndOfStreamException) or UnauthorizedAccessException or OperationCanceledException or DllNotFoundException or TypeInitializationException;
+    // A full disk or a native library that is not there is no fault of the file; an assembly of a version that is not there, or a place beyond an entry's end, is.
+    private static bool IsOfTheMachine(Exception e) => e is UnauthorizedAccessException or DirectoryNotFoundException or OperationCanceledException or DllNotFoundException or TypeInitializationException
+        || (e is IOException && e.HResult is UnixDiskFull or WindowsDiskFull);
 
     private static FileStream Open(string path) => new(path, FileMode.Open, FileAccess.Read, FileShare.Read);
 

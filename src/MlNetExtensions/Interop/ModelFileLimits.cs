@@ -26,6 +26,10 @@ public sealed record ModelFileLimits
     [Range(1, int.MaxValue)]
     public int Tensors { get; init; } = 10_000;
 
+    /// <summary>Most seconds that loading may take, more than 0 and at most 86,400; 10 by default. Longer ones of sound models begin with networks of gigabytes.</summary>
+    [Range(0, 86_400, MinimumIsExclusive = true)]
+    public double Seconds { get; init; } = 10;
+
     internal static ModelFileLimits Checked(ModelFileLimits? limits)
     {
         limits ??= new();

@@ -3,6 +3,8 @@ using System.Reflection;
 using System.Text;
 using System.Text.Json;
 using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Data.IO;
 using MlNetMlp.Methods;
 using MlNetMlp.Persistence;
 
@@ -94,8 +96,30 @@ internal sealed class ModelInspection(Stream file, ModelFileLimits limits)
             InspectTensors(item);
         else if (isJson)
             InspectJson(item, content);
+        else if (IsSchema(content))
+            InspectSchema(item, content);
         else
             InspectModels(item, content);
+    }
+
+    private static bool IsSchema(Stream content)
+    {
+        Span<byte> signature = stackalloc byte[sizeof(ulong)];
+        return content.ReadAtLeast(signature, signature.Length, throwOnEndOfStream: false) == signature.Length && BinaryPrimitives.ReadUInt64LittleEndian(signature) == Header.SignatureValue;
+    }
+
+    // ML.NET reads schemas from memory, where nothing could end its wait for bytes that are not there: they are read here first, as it will read them.
+    private static void InspectSchema(ZipItem item, Stream content)
+    {
+        try
+        {
+            content.Position = 0;
+            _ = new BinaryLoader(new MLContext(), new BinaryLoader.Arguments(), new EndingStream(content)).Schema;
+        }
+        catch (Exception e) when (e is not (OperationCanceledException or ModelFormatException))
+        {
+            throw new ModelFormatException($"{item.Name}: it is no schema: {ModelFile.Innermost(e).Message.TrimEnd('.')}.", e);
+        }
     }
 
     private Stream Unpack(ZipItem item, bool keep)
