@@ -25,7 +25,7 @@ public sealed class WatchedModelTests : IDisposable
     private void Save(int which) => ModelFile.Save(Fitted.Ml, Models[which].Model, Fitted.Data.Schema, Target);
 
     [Fact]
-    public void A_file_replaced_under_load_is_whole_and_never_old()
+    public async Task A_file_replaced_under_load_is_whole_and_never_old()
     {
         Save(0);
         using var watched = new WatchedModel(new MLContext(1), Target, Seldom);
@@ -55,8 +55,8 @@ public sealed class WatchedModelTests : IDisposable
             Assert.Equal(Models[i % 2].Score, (float)watched.Scorer.Score(Row)["Score"]!);
         }
 
-        stop.Cancel();
-        Task.WaitAll(scoring);
+        await stop.CancelAsync();
+        await Task.WhenAll(scoring);
         Assert.Equal(Swaps + 1, watched.Version);
         Assert.True(counted > 0);
     }
