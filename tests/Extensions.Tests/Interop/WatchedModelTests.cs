@@ -33,7 +33,7 @@ public sealed class WatchedModelTests : IDisposable
         long counted = 0;
 
         // What a thread sees never goes back: the version before a prediction is that of it or older.
-        var scoring = Enumerable.Range(0, 8).Select(_ => Task.Factory.StartNew(() =>
+        var scoring = Enumerable.Range(0, 3).Select(_ => Task.Factory.StartNew(() =>
         {
             while (!stop.IsCancellationRequested)
             {
@@ -47,7 +47,7 @@ public sealed class WatchedModelTests : IDisposable
             }
         }, TaskCreationOptions.LongRunning)).ToArray();
 
-        const int Swaps = 100;
+        const int Swaps = 10;
         for (var i = 1; i <= Swaps; i++)
         {
             Save(i % 2);
