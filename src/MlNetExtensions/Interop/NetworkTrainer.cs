@@ -41,7 +41,7 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         ArgumentNullException.ThrowIfNull(inputSchema);
         var label = _training.CheckColumns(inputSchema, _task);
         var columns = inputSchema.ToDictionary(column => column.Name);
-        foreach (var column in _task.Outputs(inputSchema, label))
+        foreach (var column in _task.Outputs(inputSchema, label).Concat(_training.AddedColumns.Shapes(TaskAdapter.SetId)))
             columns[column.Name] = column;
         return new SchemaShape(columns.Values);
     }
