@@ -61,7 +61,8 @@ internal sealed class CodebookScorer : IRowScorer
         var alike = Scratch.AtLeast(ref scratch.Alike, count * codes);
         var ids = Scratch.AtLeast(ref scratch.Ids, _shape.K);
         var best = Scratch.AtLeast(ref scratch.Best, _shape.K);
-        var (next, other) = (Scratch.AtLeast(ref scratch.First, count * _shape.Width), Scratch.AtLeast(ref scratch.Second, count * _shape.Width));
+        var next = Scratch.AtLeast(ref scratch.First, count * _shape.Width);
+        var other = Scratch.AtLeast(ref scratch.Second, count * _shape.Width);
         var input = rows;
         var place = _last.Outputs;
         foreach (var site in _sites)
@@ -72,9 +73,8 @@ internal sealed class CodebookScorer : IRowScorer
                 site.ToSimilarities[group].Score(part, alike);
                 for (var row = 0; row < count; row++)
                 {
-                    var (a, o) = (part.Slice(row * width, width), next.Slice((row * _shape.Width) + (group * width), width));
                     site.Select(_shape, group, alike.Slice(row * codes, codes), ids, best);
-                    site.Combine(_shape, group, ids, o);
+                    site.Combine(_shape, group, ids, next.Slice((row * _shape.Width) + (group * width), width));
                     if (_columns == 0)
                         continue;
                     var codesOfRow = scores.Slice((row * Outputs) + place, _shape.K);
@@ -84,7 +84,7 @@ internal sealed class CodebookScorer : IRowScorer
                         codesOfRow[i] = ids[i];
                         similarities[i] = ids[i] < 0 ? 0
                             : _shape.Similarity == RowSimilarity.InnerProduct ? alike[(row * codes) + ids[i]]
-                            : -TensorPrimitives.Distance(a, site.Code(_shape, group, ids[i]));
+                            : -TensorPrimitives.Distance(part.Slice(row * width, width), site.Code(_shape, group, ids[i]));
                     }
                 }
             }
