@@ -311,7 +311,7 @@ public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
         {
             using var noGradient = no_grad();
             using var scope = NewDisposeScope();
-            var counts = InAllCodes(ids, shape).flatten().bincount(null, (long)shape.Groups * shape.NumCodes);
+            var counts = InAllCodes(ids, shape).flatten().bincount(null, (long)shape.Groups * shape.NumCodes).to(ScalarType.Float64);
             Counts ??= zeros_like(counts).DetachFromDisposeScope();
             Counts.AddScaled(counts);
             Last?.Dispose();

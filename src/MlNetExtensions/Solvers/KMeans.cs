@@ -112,7 +112,7 @@ public static class KMeans
             using var step = NewDisposeScope();
             var reach = nearest.cumsum(0);
             var drawn = rand(candidates, dtype: rows.dtype, device: rows.device, generator: random).mul_(reach[-1]);
-            var index = searchsorted(reach, drawn).CutTo(0, most - 1);
+            var index = searchsorted(reach, drawn).CutTo(0, most - 1).to(ScalarType.Int64);
             var points = some.index_select(0, index);
             var left = minimum(SquaredDistances(points), nearest.unsqueeze(1));             // [m, candidates]
             var best = left.sum([0]).argmin(0, keepdim: true);

@@ -69,7 +69,9 @@ public static class NearestRows
 
         Tensor Best(Tensor some)
         {
-            var alike = offsets is null ? some.matmul(directions) : baddbmm(offsets, some, directions);
+            var alike = some.matmul(directions);
+            if (offsets is not null)
+                alike.AddScaled(offsets);
             return count == 1 ? alike.argmax(2, keepdim: true) : alike.topk(count, 2).indexes;
         }
     }
