@@ -80,7 +80,7 @@ internal static class Codes
     private static float[][] Ours(MLContext ml, IDataView view, VectorQuantize.Options options)
     {
         var weights = ml.Transforms.VectorQuantize("Codes", "Features", options).Fit(view).Network.Weights;
-        return [.. weights.Single(tensor => tensor.Name == "codebook.codes").Values.ToArray().Chunk(Width)];
+        return [.. weights.Single(tensor => tensor.Name == "codebook.codes").Floats.ToArray().Chunk(Width)];
     }
 
     private static double Error(Row[] rows, float[][] centroids)
