@@ -93,7 +93,7 @@ internal static class Codes
     private static void Clusters()
     {
         const int width = 16, clusters = 32;
-        foreach (var (layers, seed) in from layers in new[] { 1, 2 } from seed in new[] { 1, 2, 3 } select (layers, seed))
+        foreach (var (layers, seed) in Enumerable.Range(1, 2).SelectMany(layers => Enumerable.Range(1, 3).Select(seed => (layers, seed))))
         {
             var ml = new MLContext(seed);
             var rows = Make(12_000, width, clusters, 0.45, 10 + seed);

@@ -7,7 +7,7 @@ namespace MlNetMlp.Interop;
 /// <summary>The columns that a network adds to those of its task, as ML.NET has them.</summary>
 internal static class AddedColumns
 {
-    /// <summary>Columns of a schema, and behind them those added.</summary>
+    /// <summary>Columns of a schema, and behind them those added. These say of what kind of score they are, as those of the task do.</summary>
     /// <param name="schema">The columns of the task.</param>
     /// <param name="added">The others.</param>
     /// <returns>The schema.</returns>
@@ -15,10 +15,12 @@ internal static class AddedColumns
     {
         if (added.Count == 0)
             return schema;
+        ReadOnlyMemory<char> kind = default;
+        schema[0].Annotations.GetValue(AnnotationUtils.Kinds.ScoreColumnKind, ref kind);
         var builder = new DataViewSchema.Builder();
         builder.AddColumns(schema);
         foreach (var column in added)
-            builder.AddColumn(column.Name, TypeOf(column), AnnotationsOf(column));
+            builder.AddColumn(column.Name, TypeOf(column), AnnotationsOf(column, kind));
         return builder.ToSchema();
     }
 
@@ -32,7 +34,7 @@ internal static class AddedColumns
     /// <param name="added">The columns.</param>
     /// <param name="annotations">Annotations that all of them have beside their own.</param>
     /// <returns>A column for each.</returns>
-    public static IEnumerable<SchemaShape.Column> Shapes(this IReadOnlyList<AddedColumn> added, params SchemaShape.Column[] annotations)
+    public static IEnumerable<SchemaShape.Column> Shapes(this IReadOnlyList<AddedColumn> added, params IEnumerable<SchemaShape.Column> annotations)
     {
         const SchemaShape.Column.VectorKind vector = SchemaShape.Column.VectorKind.Vector;
         SchemaShape.Column[] slots = [new(AnnotationUtils.Kinds.SlotNames, vector, TextDataViewType.Instance, false), .. annotations];
@@ -57,10 +59,16 @@ internal static class AddedColumns
     private static VectorDataViewType TypeOf(AddedColumn column) =>
         column.KeyCount is { } count ? new(new KeyDataViewType(typeof(uint), count), column.Size) : new(NumberDataViewType.Single, column.Size);
 
-    private static DataViewSchema.Annotations AnnotationsOf(AddedColumn column)
+    private static DataViewSchema.Annotations AnnotationsOf(AddedColumn column, ReadOnlyMemory<char>? kind = null)
     {
         var annotations = new DataViewSchema.Annotations.Builder();
         NamedSlots.Add(annotations, column.SlotNames);
+        if (kind is { } task)
+        {
+            annotations.Add(AnnotationUtils.Kinds.ScoreColumnKind, TextDataViewType.Instance, (ref ReadOnlyMemory<char> value) => value = task);
+            annotations.Add(AnnotationUtils.Kinds.ScoreValueKind, TextDataViewType.Instance, (ref ReadOnlyMemory<char> value) => value = column.Name.AsMemory());
+        }
+
         if (column.KeyCount is { } count)
         {
             int[] values = [.. Enumerable.Range(0, count)];

@@ -14,9 +14,6 @@ internal abstract class TaskAdapter
     // The first that accepts a label is meant: binary classification takes numbers too where it is asked for.
     private static readonly TaskAdapter[] All = [new RegressionAdapter(), new MultiOutputRegressionAdapter(), new MulticlassAdapter(), new BinaryAdapter()];
 
-    /// <summary>The annotation by which ML.NET's scorers say which columns belong together.</summary>
-    public static SchemaShape.Column SetId => new(AnnotationUtils.Kinds.ScoreColumnSetId, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true);
-
     public abstract TaskKind Kind { get; }
 
     /// <summary>What a label column must be, for an error.</summary>

