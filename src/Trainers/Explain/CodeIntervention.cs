@@ -105,6 +105,14 @@ namespace MlNetMlp.Explain
     /// <summary>The columns of codes.</summary>
     internal static class CodeColumns
     {
+        /// <summary>Slots of a column at most: a row of more codes can neither be read nor kept.</summary>
+        private const long MostSlots = 1 << 16;
+
+        /// <summary>What is wrong with the size of the column; null for nothing.</summary>
+        public static string? FaultOf(int layers, int groups, int k) => (long)layers * groups * k > MostSlots
+            ? $"layers with codes times 'Groups' times 'K' must be at most {MostSlots}, but are {layers} times {groups} times {k}"
+            : null;
+
         /// <summary>The ids of the codes of each layer and group, and how similar they are to what they stand for.</summary>
         public static AddedColumn[] Of(string name, IEnumerable<int> layers, int groups, int k, int codes)
         {

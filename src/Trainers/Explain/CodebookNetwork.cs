@@ -211,6 +211,8 @@ namespace MlNetMlp.Explain
                     yield return new ValidationResult($"option 'Groups' must divide HiddenUnits, {HiddenUnits}, but was {Groups}");
                 if (CodebookNetworkDefinition.FaultOf(Layers, HiddenLayers) is { } wrong)
                     yield return new ValidationResult($"option 'CodebookLayers' {wrong}");
+                if (CodeColumns.FaultOf(Layers.Count, Groups, K) is { } wide)
+                    yield return new ValidationResult(wide);
                 if (Optimizer == OptimizerKind.Lbfgs)
                     yield return new ValidationResult("option 'Optimizer' must not be Lbfgs, whose line search needs the gradient of the loss itself, and here it passes through codes as if they were none");
             }

@@ -132,6 +132,8 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
             yield return new ValidationResult($"'Groups' must divide 'HiddenUnits', {HiddenUnits}, but is {Groups}");
         if (FaultOf(CodebookLayers, HiddenLayers) is { } wrong)
             yield return new ValidationResult($"'CodebookLayers' {wrong}");
+        if (CodeColumns.FaultOf(CodebookLayers.Count, Groups, K) is { } wide)
+            yield return new ValidationResult(wide);
         foreach (var fault in ((ICodebookDefinition)this).Faults())
             yield return fault;
     }

@@ -121,6 +121,8 @@ namespace MlNetMlp.Explain
             {
                 if (K > NumCodes)
                     yield return new ValidationResult($"option 'K' must be at most NumCodes, {NumCodes}, but was {K}");
+                if (CodeColumns.FaultOf(1, Groups, K) is { } wide)
+                    yield return new ValidationResult(wide);
             }
         }
 

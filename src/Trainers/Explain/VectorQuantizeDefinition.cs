@@ -92,6 +92,8 @@ public sealed record VectorQuantizeDefinition : NetworkDefinition, ICodebookDefi
             yield return new ValidationResult($"'K' must be at most 'NumCodes', {NumCodes}, but is {K}");
         if (Inputs % Groups != 0)
             yield return new ValidationResult($"'Groups' must divide 'Inputs', {Inputs}, but is {Groups}");
+        if (CodeColumns.FaultOf(1, Groups, K) is { } wide)
+            yield return new ValidationResult(wide);
         foreach (var fault in ((ICodebookDefinition)this).Faults())
             yield return fault;
     }
