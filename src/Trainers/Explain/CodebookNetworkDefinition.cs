@@ -95,7 +95,7 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
         for (var site = 0; site < CodebookLayers.Count; site++)
         {
             var (first, last) = (after, CodebookLayers[site]);
-            sites.Add(new(Codes, $"codebooks.{site}", weights, ((ICodebookDefinition)this).Edits(last), inputs, (builder, group) =>
+            sites.Add(new(Codes, $"codebooks.{site}", weights, ((ICodebookDefinition)this).Edits(last), inputs, readsSlices: false, (builder, group) =>
             {
                 // The units of one group are a slice of the last layer's rows.
                 var x = Hidden(builder, Begin(builder, first), first, last - 1);

@@ -30,8 +30,8 @@ internal sealed class CodebookScorer : IRowScorer
     {
         (_shape, _sites, _last) = (shape, sites, last);
         _columns = withColumns ? sites.Length * shape.Groups * shape.K : 0;
-        _blockRows = Math.Clamp(MostSimilarities / shape.NumCodes, 1, MostRows);
-        (Inputs, Outputs) = (sites[0].ToParts[0].Inputs, last.Outputs + (2 * _columns));
+        _blockRows = Math.Clamp(MostSimilarities / Math.Max(shape.NumCodes, shape.Width), 1, MostRows);
+        (Inputs, Outputs) = (sites[0].Inputs, last.Outputs + (2 * _columns));
     }
 
     /// <inheritdoc/>
@@ -58,6 +58,7 @@ internal sealed class CodebookScorer : IRowScorer
         var scratch = Scratch.OfThread;
         var (width, codes) = (_shape.CodeWidth, _shape.NumCodes);
         var part = Scratch.AtLeast(ref scratch.Part, count * width);
+        var slice = Scratch.AtLeast(ref scratch.Slice, count * width);
         var alike = Scratch.AtLeast(ref scratch.Alike, count * codes);
         var ids = Scratch.AtLeast(ref scratch.Ids, _shape.K);
         var best = Scratch.AtLeast(ref scratch.Best, _shape.K);
@@ -69,7 +70,17 @@ internal sealed class CodebookScorer : IRowScorer
         {
             for (var group = 0; group < _shape.Groups; group++, place += _shape.K)
             {
-                site.ToParts[group].Score(input, part);
+                if (site.ToParts[group].Inputs == site.Inputs)
+                {
+                    site.ToParts[group].Score(input, part);
+                }
+                else
+                {
+                    for (var row = 0; row < count; row++)
+                        input.Slice((row * site.Inputs) + (group * width), width).CopyTo(slice[(row * width)..]);
+                    site.ToParts[group].Score(slice, part);
+                }
+
                 site.ToSimilarities[group].Score(part, alike);
                 for (var row = 0; row < count; row++)
                 {
@@ -113,11 +124,13 @@ internal sealed class CodebookScorer : IRowScorer
         /// <param name="name">Name of the codebook among the weights.</param>
         /// <param name="weights">The weights.</param>
         /// <param name="edits">What is done to codes.</param>
+        /// <param name="inputs">Values that come before the codes.</param>
+        /// <param name="readsSlices">Whether the program of a group reads its slice of these values only.</param>
         /// <param name="begin">Makes, of a new program and a group, the register of the group's part of the activation.</param>
-        /// <param name="inputs">Values that the programs read.</param>
-        public Site(CodebookShape shape, string name, WeightReader weights, IReadOnlyList<CodeEdit> edits, int inputs, Func<DenseProgramBuilder, int, DenseRegister> begin)
+        public Site(CodebookShape shape, string name, WeightReader weights, IReadOnlyList<CodeEdit> edits, int inputs, bool readsSlices, Func<DenseProgramBuilder, int, DenseRegister> begin)
         {
             var (groups, n, width) = (shape.Groups, shape.NumCodes, shape.CodeWidth);
+            Inputs = inputs;
             var gain = shape.IsNormalized ? weights.Take($"{name}.weight", shape.Width) : default;
             var shift = shape.IsNormalized ? weights.Take($"{name}.bias", shape.Width) : default;
             _codes = weights.Take($"{name}.codes", groups, n, width).ToArray();
@@ -126,7 +139,7 @@ internal sealed class CodebookScorer : IRowScorer
             (ToParts, ToSimilarities) = (new DenseProgram[groups], new DenseProgram[groups]);
             for (var group = 0; group < groups; group++)
             {
-                var builder = new DenseProgramBuilder(inputs);
+                var builder = new DenseProgramBuilder(readsSlices ? width : inputs);
                 var part = begin(builder, group);
                 if (shape.IsNormalized)
                     part = builder.LayerNorm(part, gain.Span.Slice(group * width, width), shift.Span.Slice(group * width, width), (float)Codebook.Epsilon);
@@ -135,7 +148,10 @@ internal sealed class CodebookScorer : IRowScorer
             }
         }
 
-        /// <summary>From what the programs read to a' of each group.</summary>
+        /// <summary>Values that come before the codes.</summary>
+        public int Inputs { get; }
+
+        /// <summary>From these values, or from the group's slice of them, to a' of each group.</summary>
         public DenseProgram[] ToParts { get; }
 
         /// <summary>From a' to what is compared: a'·c/‖c‖, or 2a'·c − ‖c‖².</summary>
@@ -223,6 +239,7 @@ internal sealed class CodebookScorer : IRowScorer
         private static Scratch? _ofThread;
 
         public float[] Part = [];
+        public float[] Slice = [];
         public float[] Alike = [];
         public float[] Best = [];
         public float[] First = [];

@@ -65,16 +65,8 @@ public sealed record VectorQuantizeDefinition : NetworkDefinition, ICodebookDefi
         var (mean, deviation) = StandardizeInputs ? (weights.Take("mean", Inputs), weights.Take("deviation", Inputs)) : default;
         float[] factors = [.. deviation.ToArray().Select(d => 1 / d)];
         var part = Inputs / Groups;
-        var site = new CodebookScorer.Site(Codes, "codebook", weights, ((ICodebookDefinition)this).Edits(1), Inputs, (builder, group) =>
-        {
-            var x = StandardizeInputs ? builder.Affine(builder.Input, mean.Span, factors) : builder.Input;
-            if (Groups == 1)
-                return x;
-            var slice = new float[part * Inputs];
-            for (var i = 0; i < part; i++)
-                slice[(i * Inputs) + (group * part) + i] = 1;
-            return builder.Dense(x, slice, [], part);
-        });
+        var site = new CodebookScorer.Site(Codes, "codebook", weights, ((ICodebookDefinition)this).Edits(1), Inputs, readsSlices: true, (builder, group) =>
+            StandardizeInputs ? builder.Affine(builder.Input, mean.Span.Slice(group * part, part), factors.AsSpan(group * part, part)) : builder.Input);
         var end = new DenseProgramBuilder(Inputs);
         var o = end.Input;
         if (StandardizeInputs && !Normalize)
