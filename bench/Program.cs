@@ -26,11 +26,12 @@ var benchmarks = new Dictionary<string, Action>
     ["forecast"] = Forecast.Run,
     ["forecasttime"] = Forecast.Time,
     ["causal"] = () => Causal.Run(options),
+    ["codes"] = () => Codes.Run(options),
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields, images and causal parts=a,b");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields, images, causal and codes parts=a,b");
     return 2;
 }
 

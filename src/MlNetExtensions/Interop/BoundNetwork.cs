@@ -42,7 +42,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         foreach (var column in activeColumns)
         {
             scores ??= RowScores.Of(input, _features, _model.Network);
-            getters[column.Index] = _model.CreateGetter(column.Index, scores, InputSchema);
+            getters[column.Index] = _model.Getter(column.Index, scores, InputSchema);
         }
 
         return new SimpleRow(OutputSchema, input, getters);

@@ -39,7 +39,7 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         MethodTraining.CheckFeature(inputSchema, _method.Options.InputColumnName, _method.Sets, []);
-        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
+        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName, _method.AddedColumns);
     }
 
     /// <summary>Reads the column once and makes the network.</summary>

@@ -39,6 +39,8 @@ internal sealed class MethodTraining
 
     public NetworkOptions Options => _method.Options;
 
+    public IReadOnlyList<AddedColumn> AddedColumns => _method.AddedColumns;
+
     /// <summary>Refuses a method whose models tools cannot score that hand over single vectors.</summary>
     /// <param name="tool">Name of the tool.</param>
     public void CheckSingleVectors(string tool)

@@ -32,7 +32,7 @@ public sealed class NetworkFeatureEstimator : IEstimator<NetworkFeatureTransform
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         _training.CheckColumns(inputSchema, _training.FindTask(inputSchema));
-        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
+        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName, []);
     }
 
     /// <summary>Trains the network. Rows are held out to judge it by as the options say.</summary>

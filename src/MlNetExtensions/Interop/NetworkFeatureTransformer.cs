@@ -15,10 +15,10 @@ namespace MlNetMlp.Interop;
 
 /// <summary>
 /// Adds what a network puts out as a column: the activations that the last layer of a trained network reads, for other trainers to learn from, or the
-/// numbers that a network predicts. Data views are scored in blocks of rows, and only where the column is asked for.
+/// numbers that a network predicts; and the columns that the network itself adds. Data views are scored in blocks of rows, and only where the column is asked for.
 /// </summary>
 /// <remarks>One transformer serves any number of threads, and still works after <see cref="Dispose"/>.</remarks>
-public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
+public sealed class NetworkFeatureTransformer : ITransformer, INetworkHolder, IDisposable
 {
     internal const string LoaderSignature = "MlNetMlpFeatures";
 
@@ -65,6 +65,8 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => RowWise(new EmptyDataView(_host, inputSchema));
 
+    ITransformer INetworkHolder.With(TrainedNetwork network) => new NetworkFeatureTransformer(_host, network, OutputColumnName, InputColumnName);
+
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
         ctx.CheckAtModel();
@@ -82,8 +84,9 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
         ? network
         : network.CreateBody() ?? throw new InvalidOperationException($"The network of {network.MethodName} has no last layer to take away, so it has no features to give.");
 
-    /// <summary>Adds the column of features to a schema.</summary>
-    internal static SchemaShape AddTo(SchemaShape schema, string outputColumnName) => schema.With(SchemaShapes.VectorOfSingle(outputColumnName, hasNames: true));
+    /// <summary>Adds the column of features, and those that the network adds, to a schema.</summary>
+    internal static SchemaShape AddTo(SchemaShape schema, string outputColumnName, IReadOnlyList<AddedColumn> added) =>
+        schema.With([SchemaShapes.VectorOfSingle(outputColumnName, hasNames: true), .. added.Shapes()]);
 
     private static NetworkFeatureTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
@@ -109,7 +112,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
     {
         var names = (Network.Head as MultiOutputRegressionHead)?.LabelNames ?? Network.Definition.OutputNames
             ?? Enumerable.Range(0, Network.Outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}"));
-        return new(this, Columns, Network, OutputColumnName, [.. names], schema);
+        return new(this, Columns, Network, OutputColumnName, [.. names], schema, Network.Definition.AddedColumns);
     }
 
     private RowToRowMapperTransform RowWise(IDataView input) =>

@@ -17,7 +17,7 @@ namespace MlNetMlp.Interop;
 /// </summary>
 /// <typeparam name="TModel">The model parameters.</typeparam>
 /// <remarks>One transformer serves any number of threads, and still works after <see cref="Dispose"/>.</remarks>
-public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredictionTransformer<TModel>, ISingleFeaturePredictionTransformer, IDisposable
+public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredictionTransformer<TModel>, ISingleFeaturePredictionTransformer, INetworkHolder, IDisposable
     where TModel : NetworkModel
 {
     private readonly IHost _host;
@@ -38,6 +38,8 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     public DataViewType FeatureColumnType => Inner.FeatureColumnType;
 
     bool ITransformer.IsRowToRowMapper => true;
+
+    Methods.TrainedNetwork INetworkHolder.Network => Model.Network;
 
     internal SingleFeaturePredictionTransformerBase<TModel> Inner { get; }
 
@@ -78,6 +80,8 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
             new TreatmentPredictionTransformer(env, (TreatmentModel)(object)model, inner.TrainSchema, inner.FeatureColumnName),
         _ => throw new InvalidOperationException($"{Inner.GetType()} is no transformer of a network."),
     });
+
+    ITransformer INetworkHolder.With(Methods.TrainedNetwork network) => NetworkReplacement.Replace(_host, this, network);
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema)
     {

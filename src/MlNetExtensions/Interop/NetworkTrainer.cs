@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Trainers;
 using MlNetMlp.Methods;
@@ -41,7 +42,7 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         ArgumentNullException.ThrowIfNull(inputSchema);
         var label = _training.CheckColumns(inputSchema, _task);
         var columns = inputSchema.ToDictionary(column => column.Name);
-        foreach (var column in _task.Outputs(inputSchema, label))
+        foreach (var column in _task.Outputs(inputSchema, label).Concat(_training.AddedColumns.Shapes(AnnotationUtils.GetTrainerOutputAnnotation())))
             columns[column.Name] = column;
         return new SchemaShape(columns.Values);
     }

@@ -32,6 +32,11 @@ public interface INetworkMethod
     IReadOnlyList<InputColumn> Columns => [];
 
     /// <summary>
+    /// The columns that its networks compute beside what the task asks for: <see cref="NetworkDefinition.AddedColumns"/> of them all. None by default.
+    /// </summary>
+    IReadOnlyList<AddedColumn> AddedColumns => [];
+
+    /// <summary>
     /// Whether the method itself holds out the share <see cref="NetworkOptions.ValidationFraction"/> of the rows: all of them come as training
     /// rows then, but where a column or a data view of their own says which ones are held out.
     /// </summary>

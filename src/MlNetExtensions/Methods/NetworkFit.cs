@@ -89,6 +89,8 @@ internal sealed record NetworkFit(
             run.State?.CheckFinite();
             if (!Equals(network.Definition.Layout, set.Layout))
                 throw new InvalidOperationException($"{Method.Name} was given rows of {set.Layout}, but the layout of its network's definition is {network.Definition.Layout}.");
+            if (!network.Definition.AddedColumns.Select(column => column.Name).SequenceEqual(Method.AddedColumns.Select(column => column.Name)))
+                throw new InvalidOperationException($"{Method.Name} promises other columns than those that its network computes.");
             return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
             {
                 MethodName = Method.Name,

@@ -30,12 +30,13 @@ public sealed class TrainedNetwork : IBlockModel
             LibTorch.Load();
             Network.CheckWeights(definition, weights);
         }
-        else if (managed.Inputs != definition.Inputs || managed.Outputs != definition.Outputs)
+        else if (managed.Inputs != definition.Inputs || managed.Outputs != definition.ScoredOutputs)
         {
-            throw new ModelFormatException($"{definition} promises {definition.Outputs} values of {definition.Inputs}, but computes {managed.Outputs} of {managed.Inputs}.");
+            throw new ModelFormatException($"{definition} promises {definition.ScoredOutputs} values of {definition.Inputs}, but computes {managed.Outputs} of {managed.Inputs}.");
         }
 
         _scorer = managed ?? new NativeScorer(definition, weights);
+        ScoredOutputs = definition.ScoredOutputs;
     }
 
     /// <summary>The record that rebuilds the network.</summary>
@@ -48,6 +49,8 @@ public sealed class TrainedNetwork : IBlockModel
     public TaskHead Head { get; }
 
     string? IBlockModel.LabelColumnName => null;
+
+    int IBlockModel.Outputs => ScoredOutputs;
 
     /// <summary>Name of the method that trained it.</summary>
     public required string MethodName { get; init; }
@@ -90,6 +93,9 @@ public sealed class TrainedNetwork : IBlockModel
     /// <summary>Number of scores of a row.</summary>
     public int Outputs => Definition.Outputs;
 
+    /// <summary>Numbers that scoring gives for a row: its scores, and then the values of the columns that the network adds.</summary>
+    internal int ScoredOutputs { get; }
+
     /// <summary>
     /// Scores rows: regression in the label's unit, binary as logits, multiclass as probabilities, features as activations. A row's scores do
     /// not depend on the rows that are scored with it. Safe for all threads at once.
@@ -99,14 +105,17 @@ public sealed class TrainedNetwork : IBlockModel
     /// <returns>Index of the first row with a score that is not finite, or -1.</returns>
     public int Score(ReadOnlySpan<float> rows, Span<float> scores)
     {
-        _scorer.Score(rows, scores);
-        for (var start = 0; start < scores.Length; start += Outputs)
-            Head.Finish(scores.Slice(start, Outputs));
-        var bad = Finite.IndexOfNonFinite(scores);
-        return bad < 0 ? -1 : bad / Outputs;
+        if (ScoredOutputs == Outputs)
+            return ScoreAll(rows, scores);
+        var count = scores.Length / Outputs;
+        var all = new float[count * ScoredOutputs];
+        var bad = ScoreAll(rows, all);
+        for (var row = 0; row < count; row++)
+            all.AsSpan(row * ScoredOutputs, Outputs).CopyTo(scores[(row * Outputs)..]);
+        return bad;
     }
 
-    int IBlockModel.Compute(in ModelRows rows, Span<float> values) => Score(rows.Features, values);
+    int IBlockModel.Compute(in ModelRows rows, Span<float> values) => ScoreAll(rows.Features, values);
 
     /// <summary>The same model with another network for the same features and task.</summary>
     /// <param name="definition">The record that rebuilds the network.</param>
@@ -171,6 +180,15 @@ public sealed class TrainedNetwork : IBlockModel
 
     /// <summary>The same weights in a network that uses more or fewer of them: what a later training goes on from is still right.</summary>
     internal TrainedNetwork WithDefinition(NetworkDefinition definition) => With(definition, Weights, Head, LearningCurve, State);
+
+    private int ScoreAll(ReadOnlySpan<float> rows, Span<float> values)
+    {
+        _scorer.Score(rows, values);
+        for (var start = 0; start < values.Length; start += ScoredOutputs)
+            Head.Finish(values.Slice(start, Outputs));
+        var bad = Finite.IndexOfNonFinite(values);
+        return bad < 0 ? -1 : bad / ScoredOutputs;
+    }
 
     private TrainedNetwork With(NetworkDefinition definition, WeightSet weights, TaskHead head, LearningCurve learningCurve, WeightSet? state = null) => new(definition, weights, head)
     {

@@ -39,6 +39,11 @@ public abstract class Network : nn.Module<Tensor, Tensor>
     /// <returns>Raw outputs [rows, outputs].</returns>
     public virtual Tensor FromAffinePart(Tensor begun) => call(begun);
 
+    /// <summary>What scoring reads: raw outputs, and behind them the values of <see cref="NetworkDefinition.AddedColumns"/>. The default serves networks without such columns.</summary>
+    /// <param name="x">Features [rows, inputs].</param>
+    /// <returns>Values [rows, outputs + slots of the added columns].</returns>
+    public virtual Tensor CallWithAdded(Tensor x) => call(x);
+
     /// <summary>Copies all parameters and buffers out of the network.</summary>
     /// <returns>The weights, by their names in the state dictionary and in its order.</returns>
     public WeightSet ReadWeights()

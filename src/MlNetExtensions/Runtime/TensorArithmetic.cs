@@ -105,6 +105,14 @@ public static class TensorArithmetic
         return tensor.clamp_min(low);
     }
 
+    /// <inheritdoc cref="AtLeast(Tensor, double)"/>
+    /// <remarks>A tensor of whole numbers stays one.</remarks>
+    public static Tensor AtLeast(this Tensor tensor, long least)
+    {
+        using Scalar low = least;
+        return tensor.clamp_min(low);
+    }
+
     /// <summary>The tensor, cut to an interval.</summary>
     /// <param name="tensor">The tensor.</param>
     /// <param name="least">The least value.</param>

@@ -184,6 +184,15 @@ public sealed class FlatParameters : IDisposable
             _buffers[i].copy_(_bestBuffers[i]);
     }
 
+    /// <summary>Where the elements of a parameter begin in <see cref="Values"/>.</summary>
+    /// <param name="parameter">A parameter of the module.</param>
+    /// <returns>The index of the first.</returns>
+    /// <exception cref="ArgumentException">It is none of the module's that are trained.</exception>
+    public long OffsetOf(Parameter parameter) =>
+        _laid.Find(laid => ReferenceEquals(laid.Parameter, parameter)) is { Parameter: not null } found
+            ? found.Offset
+            : throw new ArgumentException("The parameter is not one of those that are trained.", nameof(parameter));
+
     /// <summary>Checks that every parameter and gradient still is a view of the common vectors; costs a few µs per parameter.</summary>
     /// <exception cref="InvalidOperationException">One is not, so an optimiser would train nothing; the message names it.</exception>
     public void ThrowIfDetached()

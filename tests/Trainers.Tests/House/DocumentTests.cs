@@ -6,6 +6,7 @@ using Microsoft.CodeAnalysis.Scripting;
 using Microsoft.ML;
 using MlNetMlp.Causal;
 using MlNetMlp.Conformance;
+using MlNetMlp.Explain;
 using MlNetMlp.Methods;
 using MlNetMlp.Tests.Conformance;
 using MlNetMlp.Tests.Support;
@@ -52,6 +53,7 @@ public sealed partial class DocumentTests
         foreach (var subject in ConformanceTests.Suite.Subjects.DistinctBy(subject => subject.Name))
             DocumentTable.Check(Repository.At("docs", "methods", subject.Name + ".md"), "options", OptionRow.Markdown(subject.DefaultOptions()));
         DocumentTable.Check(Repository.At("docs", "methods", "TransTee.md"), "options", OptionRow.Markdown(new TransTee.Options()));
+        DocumentTable.Check(Repository.At("docs", "methods", "CodebookNetwork.md"), "quantizer", OptionRow.Markdown(new VectorQuantize.Options()));
         var options = Repository.At("docs", "options.md");
         DocumentTable.Check(options, "all trainers", OptionRow.Markdown(new Plain(), typeof(NetworkOptions)));
         DocumentTable.Check(options, "trainers by gradients", OptionRow.Markdown(new Plain(), typeof(GradientTrainedOptions)));

@@ -1,0 +1,14 @@
+using MlNetMlp.Conformance;
+using MlNetMlp.Explain;
+using MlNetMlp.Tests.Support;
+
+namespace MlNetMlp.Tests.Explain;
+
+/// <summary>What the conformance suite has to know of <see cref="CodebookNetwork"/>.</summary>
+public sealed class CodebookNetworkProfile() : HouseProfile(nameof(CodebookNetwork))
+{
+    public override Traits Traits { get; } = new() { Weights = WeightSemantics.Statistical, IsClassOrderExact = false };
+
+    public override object SmallOptions(EstimatorTask task, object defaults) =>
+        (CodebookNetwork.Options)defaults with { HiddenUnits = 24, NumCodes = 32, K = 8, CodebookLayers = [1], Epochs = 60, BatchSize = 16, LearningRate = 1e-2 };
+}
