@@ -31,6 +31,10 @@ public sealed record ImageShape(
     [JsonIgnore]
     public long Size => (long)Height * Width * Channels;
 
+    /// <summary>Whether the channels are ones that pixels of image files can become: grey, colours, or alpha and colours.</summary>
+    [JsonIgnore]
+    internal bool IsOfColours => Channels is 1 or 3 or MostColours;
+
     /// <summary>The rows as images, without a copy.</summary>
     /// <param name="rows">Features [rows, <see cref="Size"/>].</param>
     /// <returns>A view [rows, channels, height, width].</returns>
