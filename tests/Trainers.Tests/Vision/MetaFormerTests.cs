@@ -188,7 +188,7 @@ public sealed class MetaFormerTests
     public void Pooling_beats_no_mixing_on_digits()
     {
         var (images, labels) = TestData.Digits("mnist/t10k-images-idx3-ubyte.gz", "mnist/t10k-labels-idx1-ubyte.gz", 3000);
-        var rows = images.Zip(labels, (x, y) => new Row { Features = x, Key = (uint)y + 1 }).ToArray();
+        var rows = images.Zip(labels, (x, y) => new Row { Features = x, Key = (uint)y }).ToArray();
         var shell = new MetaFormer.Options
         {
             LabelColumnName = "Key", Stages = [new(2, 48)], Stem = new(4, 4, 0), UseLayerScale = false, Epochs = 5, ValidationFraction = 0, Seed = 1,
