@@ -95,6 +95,9 @@ internal static class DataErrors
     public static InvalidOperationException BadWeight(string column, long row, float value) =>
         new($"The example weight column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; a weight must be finite and not negative.");
 
+    public static InvalidOperationException BadPropensity(string column, long row, float value) =>
+        new($"The propensity column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; a probability of treatment must be above 0 and below 1.");
+
     public static InvalidOperationException NoRows(string labelColumn, long missingLabels, long zeroWeights) =>
         new((missingLabels, zeroWeights) switch
         {

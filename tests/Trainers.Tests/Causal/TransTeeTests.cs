@@ -35,6 +35,78 @@ public sealed class TransTeeTests
     }
 
     [Fact]
+    public void Strong_selection_misleads_less_than_a_difference_of_groups_or_a_learner_that_has_the_treatment_among_its_features()
+    {
+        var (train, test) = (Selected(600, 1), Selected(400, 2));
+        var model = Ml.CausalInference.Trainers.TransTee(Small with { Epochs = 80, Patience = 20 }).Fit(Ml.Data.LoadFromEnumerable(train));
+        var pehe = Ml.CausalInference.Evaluate(model.Transform(Ml.Data.LoadFromEnumerable(test)), "Truth").Pehe;
+
+        var groups = train.Where(row => row.Treated).Average(row => row.Label) - train.Where(row => !row.Treated).Average(row => row.Label);
+        var naive = Pehe(_ => groups);
+        var inputs = Ml.Transforms.Conversion.ConvertType("Arm", "Treated").Append(Ml.Transforms.Concatenate("All", "Features", "Arm"));
+        var learner = inputs.Append(Ml.Regression.Trainers.ScaledMlp(new Tabular.ScaledMlp.Options
+        {
+            FeatureColumnName = "All", Width = 50, Blocks = 2, Epochs = 80, Patience = 20, LearningRate = 1e-2, BatchSize = 100, Seed = 1,
+        })).Fit(Ml.Data.LoadFromEnumerable(train));
+        var (with, without) = (Under(true), Under(false));
+        var single = Pehe(i => with[i] - without[i]);
+
+        Assert.True(pehe <= naive && pehe <= single, $"PEHE {pehe}, of the difference of groups {naive}, of the S-learner {single}");
+
+        double Pehe(Func<int, double> effect) => Math.Sqrt(test.Select((row, i) => Math.Pow(effect(i) - (row.Truth[1] - row.Truth[0]), 2)).Average());
+
+        float[] Under(bool treated) => [.. learner.Transform(Ml.Data.LoadFromEnumerable(test.Select(row => new TreatmentRow { Features = row.Features, Treated = treated }))).GetColumn<float>("Score")];
+
+        // Nearly all rows with a great first covariate are treated, and few others.
+        static TreatmentRow[] Selected(int count, int seed)
+        {
+            var random = new Random(seed + 10);
+            var rows = TreatmentRows.Make(count, seed);
+            foreach (var row in rows)
+            {
+                row.Treated = random.NextDouble() < 1 / (1 + Math.Exp(-3 * row.Features[0]));
+                row.Label = (float)(row.Truth[row.Treated ? 1 : 0] + (0.3 * random.NextNormal()));
+            }
+
+            return rows;
+        }
+    }
+
+    [Fact]
+    public void A_missing_covariate_is_looked_at_by_nobody()
+    {
+        var rows = TreatmentRows.Make(300, 1);
+        for (var i = 0; i < rows.Length; i++)
+        {
+            // The third covariate says nothing; where it is missing, it is so in all the ways that there are.
+            if (i % 3 == 0)
+                rows[i].Features[2] = i % 2 == 0 ? float.NaN : float.PositiveInfinity;
+        }
+
+        var data = Ml.Data.LoadFromEnumerable(rows);
+        Assert.Contains("'Features'", Assert.ThrowsAny<InvalidOperationException>(() => Ml.CausalInference.Trainers.TransTee(Small).Fit(data)).Message, StringComparison.Ordinal);
+        var options = Small with { AcceptMissing = true, Epochs = 40 };
+        var model = Ml.CausalInference.Trainers.TransTee(options).Fit(data);
+        Assert.True(Ml.CausalInference.Evaluate(model.Transform(data), "Truth").AteError < 0.4);
+        var weights = Ml.Transforms.CovariateAttention(model).Fit(data).Transform(data).GetColumn<float[]>("CovariateAttention").ToArray();
+        Assert.All(weights.Where((_, i) => i % 3 == 0), row => Assert.Equal(0, row[2]));
+        Assert.All(weights.Where((_, i) => i % 3 != 0), row => Assert.True(row[2] > 0));
+        Assert.All(weights, row => Assert.Equal(1, row.Sum(), 1e-5f));
+
+        using var stream = new MemoryStream();
+        Ml.Model.Save(model, data.Schema, stream);
+        var nothing = Ml.Data.LoadFromEnumerable([new TreatmentRow { Features = [float.NaN, float.NaN, float.NaN] }, rows[3]]);
+        var scores = model.Transform(nothing).GetColumn<float[]>("PotentialOutcomes").ToArray();
+        Assert.All(scores.SelectMany(row => row), outcome => Assert.True(float.IsFinite(outcome)));
+        Assert.Equal(scores, new MLContext().Model.Load(stream, out _).Transform(nothing).GetColumn<float[]>("PotentialOutcomes"));
+
+        // Doses may not be missing where outcomes are learned.
+        rows[5].Dose = float.NaN;
+        Assert.Contains("'Dose'", Assert.ThrowsAny<InvalidOperationException>(
+            () => Ml.CausalInference.Trainers.TransTee(options with { TreatmentColumnName = "Dose", ValidationFraction = 0 }).Fit(data)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Columns_of_a_Boolean_treatment_follow_from_the_potential_outcomes()
     {
         var scored = Ml.CausalInference.Trainers.TransTee(Small).Fit(Train).Transform(Test);
