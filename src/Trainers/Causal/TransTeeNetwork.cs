@@ -154,9 +154,9 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
     /// <inheritdoc/>
     protected override Tensor Outcomes(Tensor encoded, Tensor treatments)
     {
-        var (q, (e, hidden)) = (Query(treatments), Split(encoded));
+        var (q, (e, missing)) = (Query(treatments), Split(encoded));
         foreach (var layer in decoder)
-            q = layer.Apply(q, e, hidden, _definition.Dropout, Dropped);
+            q = layer.Apply(q, e, missing, _definition.Dropout, Dropped);
         return output!.call(nn.functional.relu(hidden!.call(q))).squeeze(2);            // [rows, treatments]
     }
 

@@ -6,6 +6,7 @@ using MlNetMlp.Conformance;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
 using MlNetMlp.Runtime;
+using MlNetMlp.Tabular;
 
 namespace MlNetMlp.Tests.Causal;
 
@@ -44,7 +45,7 @@ public sealed class TransTeeTests
         var groups = train.Where(row => row.Treated).Average(row => row.Label) - train.Where(row => !row.Treated).Average(row => row.Label);
         var naive = Pehe(_ => groups);
         var inputs = Ml.Transforms.Conversion.ConvertType("Arm", "Treated").Append(Ml.Transforms.Concatenate("All", "Features", "Arm"));
-        var learner = inputs.Append(Ml.Regression.Trainers.ScaledMlp(new Tabular.ScaledMlp.Options
+        var learner = inputs.Append(Ml.Regression.Trainers.ScaledMlp(new ScaledMlp.Options
         {
             FeatureColumnName = "All", Width = 50, Blocks = 2, Epochs = 80, Patience = 20, LearningRate = 1e-2, BatchSize = 100, Seed = 1,
         })).Fit(Ml.Data.LoadFromEnumerable(train));
