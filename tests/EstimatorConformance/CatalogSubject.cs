@@ -67,6 +67,7 @@ public sealed class CatalogSubject : Subject
             : catalog == typeof(RegressionCatalog.RegressionTrainers) ? EstimatorTask.Regression
             : catalog == typeof(BinaryClassificationCatalog.BinaryClassificationTrainers) ? EstimatorTask.Binary
             : catalog == typeof(MulticlassClassificationCatalog.MulticlassClassificationTrainers) ? EstimatorTask.Multiclass
+            : catalog == typeof(CausalInferenceTrainers) ? EstimatorTask.Causal
             : null;
     }
 
@@ -77,6 +78,7 @@ public sealed class CatalogSubject : Subject
     {
         EstimatorTask.Regression or EstimatorTask.MultiOutput => ml.Regression.Trainers,
         EstimatorTask.Binary => ml.BinaryClassification.Trainers,
+        EstimatorTask.Causal => ml.CausalInference.Trainers,
         _ => ml.MulticlassClassification.Trainers,
     };
 

@@ -36,6 +36,9 @@ public sealed class SampleRow
     /// <summary>Up to three keys of six values that have nothing to do with the labels.</summary>
     public uint[] Words { get; set; } = [];
 
+    /// <summary>Whether the row has had a treatment, which has nothing to do with the labels: the default name of that column.</summary>
+    public bool Treatment { get; set; }
+
     /// <summary>A copy with features of its own.</summary>
     /// <param name="change">Changes the copy.</param>
     /// <returns>The copy.</returns>
@@ -81,6 +84,7 @@ public static class Samples
                 Id = i,
                 Text = "row " + (i % 7),
                 Group = (uint)(i * 7 % 5),
+                Treatment = i * 5 % 7 < 3,
                 Words = [.. Enumerable.Range(0, i % 4).Select(j => (uint)((i + j) % 6))],
             };
         }
@@ -108,7 +112,7 @@ public static class Samples
         var view = ml.Data.LoadFromEnumerable(rows, schema);
         return task switch
         {
-            EstimatorTask.Regression => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Number)).Fit(view).Transform(view),
+            EstimatorTask.Regression or EstimatorTask.Causal => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Number)).Fit(view).Transform(view),
             EstimatorTask.MultiOutput => ml.Transforms.Expression("Opposite", "x : -x", nameof(SampleRow.Number))
                 .Append(ml.Transforms.Concatenate("Label", nameof(SampleRow.Number), "Opposite")).Fit(view).Transform(view),
             EstimatorTask.Binary => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Flag)).Fit(view).Transform(view),
@@ -143,7 +147,7 @@ public static class Samples
     /// <returns>The numbers.</returns>
     public static IEnumerable<float> Numbers(SampleRow row, RowLayout? layout)
     {
-        return layout is null ? row.Features : row.Features.Concat(layout.Columns.SelectMany(column => Keys(column)));
+        return layout is null ? row.Features : row.Features.Concat(layout.Columns.SelectMany(column => column.IsKey ? Keys(column) : [row.Treatment ? 1 : 0]));
 
         IEnumerable<float> Keys(RowColumn column)
         {

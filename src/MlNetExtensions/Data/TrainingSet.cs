@@ -47,6 +47,9 @@ public sealed class TrainingSet : IDisposable
     /// <summary>How a row lies where the method reads other columns beside the features; null where it does not.</summary>
     public RowLayout? Layout { get; init; }
 
+    /// <summary>What the images of the feature column have become; null where it holds vectors.</summary>
+    public ImageShape? Images { get; init; }
+
     /// <summary>How a row and its label lie where rows are windows of time series; null where they are not.</summary>
     public SeriesLayout? Series { get; }
 

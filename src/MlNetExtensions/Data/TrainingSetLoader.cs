@@ -35,7 +35,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private readonly double[] _classRows = new double[settings.ClassNames.Count];
     private double[] _labelMeans = [];
     private double[] _labelSquares = [];
-    private int[] _dimensions = [];
+    private IReadOnlyList<int> _dimensions = [];
     private double _weightSum;
     private bool _weighted;
 
@@ -52,7 +52,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         if (features.Sets is not null && validation is not null)
             width = Math.Max(width, features.Width(validation, checkCancelled));
         var names = features.FeatureNames(data.Schema);
-        _dimensions = features is { Name: { } name, Sets: null, Layout: null } ? [.. VectorReader.VectorType(data.Schema[name]).Dimensions] : [width];
+        _dimensions = features.Dimensions(data.Schema, width);
         (_labelMeans, _labelSquares) = (new double[labelWidth], new double[labelWidth]);
         var limit = Math.Max(1, settings.MemoryBudget / RowStore.BytesPerRow(width, labelWidth));
         var known = data.GetRowCount();
@@ -129,6 +129,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         {
             Sets = settings.Columns.Features.Sets,
             Layout = settings.Columns.Features.Layout,
+            Images = settings.Columns.Features.Images,
             FeatureDimensions = _dimensions,
         };
     }
@@ -153,6 +154,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         {
             Sets = settings.Columns.Features.Sets,
             Layout = settings.Columns.Features.Layout,
+            Images = settings.Columns.Features.Images,
             FeatureDimensions = _dimensions,
         };
     }

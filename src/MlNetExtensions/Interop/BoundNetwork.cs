@@ -17,7 +17,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         InputRoleMappedSchema = schema;
         if (schema.Feature is null && model.Network.Layout is not { FeatureWidth: 0 })
             throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
-        _features = new(schema.Feature?.Name, model.Network.Sets, model.Network.Layout);
+        _features = model.Network.Columns(schema.Feature?.Name);
         _columns = _features.Find(schema.Schema, model.Network.Inputs);
     }
 

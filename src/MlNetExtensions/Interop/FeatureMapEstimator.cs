@@ -71,6 +71,7 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
             OptionsJson = System.Text.Json.JsonSerializer.Serialize(options, options.GetType(), Persistence.StrictJson.Settings),
             FeatureNames = names,
             Sets = columns.Sets,
+            Images = columns.Images,
         };
         return new(_host, trained, _outputColumnName, options.InputColumnName);
     }

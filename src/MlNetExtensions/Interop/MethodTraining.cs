@@ -158,9 +158,11 @@ internal sealed class MethodTraining
     /// <param name="name">The name; null for none.</param>
     /// <param name="sets">What the method says of sets; null for a vector of known size.</param>
     /// <param name="columns">What the method reads beside the features.</param>
-    public static void CheckFeature(SchemaShape schema, string? name, SetInput? sets, IReadOnlyList<InputColumn> columns)
+    /// <param name="takesImages">Whether the feature column may hold images, where rows are plain vectors.</param>
+    public static void CheckFeature(SchemaShape schema, string? name, SetInput? sets, IReadOnlyList<InputColumn> columns, bool takesImages = true)
     {
-        if (name is not null)
+        var isImage = takesImages && sets is null && columns.Count == 0 && name is not null && Find(schema, "feature", name) is var feature && ImageColumn.IsImage(feature.ItemType);
+        if (name is not null && !isImage)
             CheckFeature(schema, name, sets);
         foreach (var wanted in columns)
             CheckColumn(schema, wanted);
@@ -206,7 +208,8 @@ internal sealed class MethodTraining
         network.Sets is not { } sets
             ? null
             : new SetInput(sets.IsOneItem ? null : sets.ItemWidth, [.. sets.Context.Select(column => column.Name)], sets.CountColumnName),
-        [.. network.Layout?.Columns.Where(column => !column.IsOptional || schema.TryFindColumn(column.Name, out _)).Select(InputColumn.Of) ?? []]);
+        [.. network.Layout?.Columns.Where(column => !column.IsOptional || schema.TryFindColumn(column.Name, out _)).Select(InputColumn.Of) ?? []],
+        takesImages: network.Images is not null);
 
     private TrainedNetwork? FindInitial() => Options.InitialModel is null
         ? null

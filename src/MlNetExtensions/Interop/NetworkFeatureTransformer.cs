@@ -106,7 +106,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, INetworkHolder, ID
             throw new ModelFormatException("The model file names no feature column, but its network reads one.");
     }
 
-    private FeatureColumns Columns => new(InputColumnName, Network.Sets, Network.Layout);
+    private FeatureColumns Columns => Network.Columns(InputColumnName);
 
     private VectorMapper Mapper(DataViewSchema schema)
     {

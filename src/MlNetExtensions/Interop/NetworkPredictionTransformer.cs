@@ -99,7 +99,7 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     /// <summary>Gives native memory back. Others may share the model, so it still works: whoever scores next has the memory taken again.</summary>
     public void Dispose() => Model.Network.Release();
 
-    private FeatureColumns Columns => new(FeatureColumnName, Model.Network.Sets, Model.Network.Layout);
+    private FeatureColumns Columns => Model.Network.Columns(FeatureColumnName);
 
     // ML.NET's own transformer says of a column that is missing only that it is missing, under the name of its role.
     private void CheckColumns(DataViewSchema schema)

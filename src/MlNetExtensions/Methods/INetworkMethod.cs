@@ -26,6 +26,12 @@ public interface INetworkMethod
     SetInput? Sets => null;
 
     /// <summary>
+    /// What images become where the feature column holds <c>MLImage</c> of ML.NET and not vectors; null for three channels of the size that the type of the column tells. By default
+    /// the option <see cref="ImageTrainedOptions.ImageShape"/>, where the method has it. Rows are vectors of pixels all the same.
+    /// </summary>
+    ImageShape? ImageShape => (Options as ImageTrainedOptions)?.ImageShape;
+
+    /// <summary>
     /// The columns that the method reads beside the feature column, of keys or numbers: rows are then laid out as <see cref="TrainingSet.Layout"/> says,
     /// which has to become <see cref="NetworkDefinition.Layout"/>. The feature column may then be null. None by default, and none with <see cref="Sets"/>.
     /// </summary>

@@ -34,7 +34,7 @@ internal sealed record NetworkFit(
         Observer.Progress?.Report(TrainingProgress.Reading);
         var features = initial?.MethodName == Method.Name && initial.Layout is { } known && initial.Sets is null && Method.Columns.Count > 0
             ? Continued(FeatureColumns.Of(data.Schema, options.FeatureColumnName, null, Method.Columns), known)
-            : FeatureColumns.Of(data.Schema, options.FeatureColumnName, Method.Sets, Method.Columns)
+            : FeatureColumns.Of(data.Schema, options.FeatureColumnName, Method.Sets, Method.Columns, Method.ImageShape ?? initial?.Images)
                 .Measured(validation is null ? [data] : [data, validation], CheckCancelled);
         var loader = new TrainingSetLoader(
             new LoadSettings(
@@ -98,6 +98,7 @@ internal sealed record NetworkFit(
                 AcceptsMissingValues = Method.AcceptsMissingValues,
                 FeatureNames = set.SlotNames,
                 Sets = set.Sets,
+                Images = set.Images,
                 LearningCurve = run.Curve,
                 State = run.State,
                 DiagnosticsJson = run.DiagnosticsJson ?? initial?.DiagnosticsJson,

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using MlNetMlp.Data;
 using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
@@ -66,6 +67,11 @@ public sealed class TrainedNetwork : IBlockModel
 
     /// <summary>How a row lies where the network reads other columns beside the features; null where it does not.</summary>
     public RowLayout? Layout => Definition.Layout;
+
+    /// <summary>
+    /// What the images of the feature column became in training, which images that are scored become too; a vector of as many numbers is taken as it is. Null where it held vectors.
+    /// </summary>
+    public ImageShape? Images { get; init; }
 
     /// <summary>Names of the features, where the training data named them.</summary>
     public IReadOnlyList<string>? FeatureNames { get; init; }
@@ -143,6 +149,11 @@ public sealed class TrainedNetwork : IBlockModel
         }
     }
 
+    /// <summary>The columns that rows are read from.</summary>
+    /// <param name="feature">The feature column; null for none.</param>
+    /// <returns>The columns.</returns>
+    internal FeatureColumns Columns(string? feature) => new(feature, Sets, Layout, Images: Images);
+
     /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
     internal void Release() => (_scorer as NativeScorer)?.Release();
 
@@ -197,6 +208,7 @@ public sealed class TrainedNetwork : IBlockModel
         AcceptsMissingValues = AcceptsMissingValues,
         FeatureNames = FeatureNames,
         Sets = Sets,
+        Images = Images,
         LearningCurve = learningCurve,
         State = state,
         DiagnosticsJson = DiagnosticsJson,

@@ -17,9 +17,9 @@ internal static class ColumnChecks
         var (ml, expected) = (trial.Ml, trial.Score(trial.Model));
         (string, object?)[] names = [("LabelColumnName", "y"), ("FeatureColumnName", "x")];
         var renamed = ml.Transforms.CopyColumns("x", "Features").Append(ml.Transforms.CopyColumns("y", "Label"));
-        var few = renamed.Append(ml.Transforms.SelectColumns([.. trial.Traits.KeyColumns, "y", "x"]));
+        var few = renamed.Append(ml.Transforms.SelectColumns([.. trial.Subject.ColumnsBeside, "y", "x"]));
         var model = trial.Fit(Trial.Changed(trial.Data, few), names);
-        var unlabelled = Trial.Changed(trial.OtherData, renamed.Append(ml.Transforms.SelectColumns(["x", .. trial.Traits.KeyColumns])));
+        var unlabelled = Trial.Changed(trial.OtherData, renamed.Append(ml.Transforms.SelectColumns(["x", .. trial.Subject.ColumnsBeside])));
         ScoredRows.Of(model, unlabelled).ShouldBe(expected, "with other names, in another order and without other columns");
 
         // The last of several columns of one name is the one that is meant; the others are hidden.
@@ -67,7 +67,7 @@ internal static class ColumnChecks
         }
     }
 
-    [Check(11, "Score says its kind and names its slots, PredictedLabel names its values, and Probability is marked as normalized")]
+    [Check(11, "Score says its kind and names its slots, PredictedLabel names its values, and Probability is marked as normalized", Tasks = EstimatorTask.Predicted)]
     public static void NewColumnsSayWhatTheyAre(Trial trial)
     {
         var schema = trial.Model.Transform(trial.OtherData).Schema;
@@ -115,7 +115,7 @@ internal static class ColumnChecks
     {
         var right = trial.Task switch
         {
-            EstimatorTask.Regression => "Single",
+            EstimatorTask.Regression or EstimatorTask.Causal => "Single",
             EstimatorTask.MultiOutput => "vector",
             EstimatorTask.Binary => "Boolean",
             _ => "key",

@@ -2,6 +2,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
+using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using TorchSharp;
 
@@ -22,7 +23,7 @@ internal static class LearningChecks
         var scored = model.Transform(trial.View(Samples.Make(ManyRows, trial.Traits.FeatureCount, seed: 3)));
         var (what, value, least) = trial.Task switch
         {
-            EstimatorTask.Regression => ("R²", trial.Ml.Regression.Evaluate(scored).RSquared, LeastFit),
+            EstimatorTask.Regression or EstimatorTask.Causal => ("R²", trial.Ml.Regression.Evaluate(scored).RSquared, LeastFit),
             EstimatorTask.MultiOutput => ("R²", LeastRSquared(scored), LeastFit),
             EstimatorTask.Binary => ("accuracy", trial.Ml.BinaryClassification.EvaluateNonCalibrated(scored).Accuracy, LeastAccuracy),
             _ => ("accuracy", trial.Ml.MulticlassClassification.Evaluate(scored).MicroAccuracy, LeastAccuracy),
@@ -40,6 +41,8 @@ internal static class LearningChecks
         var trained = Network(trial, 1, trial.Rows.Count);
         using var scope = torch.NewDisposeScope();
         using var network = trained.CreateNetwork();
+        if (network is TreatmentNetwork treated)
+            treated.IsFactual = true;
         var features = torch.tensor(trial.Rows.SelectMany(row => Samples.Numbers(row, trained.Layout)).ToArray(), [trial.Rows.Count, trained.Inputs]);
         trained.Head.Loss(network.call(features), Labels(trial)).backward();
         foreach (var (name, weight) in network.named_parameters().Where(p => p.parameter.requires_grad))
@@ -182,7 +185,7 @@ internal static class LearningChecks
     private static torch.Tensor Labels(Trial trial) => trial.Task switch
     {
         EstimatorTask.MultiOutput => torch.tensor(trial.Rows.SelectMany(row => new[] { row.Number, -row.Number }).ToArray(), [trial.Rows.Count, 2]),
-        EstimatorTask.Regression => torch.tensor(trial.Rows.Select(row => row.Number).ToArray()),
+        EstimatorTask.Regression or EstimatorTask.Causal => torch.tensor(trial.Rows.Select(row => row.Number).ToArray()),
         EstimatorTask.Binary => torch.tensor(trial.Rows.Select(row => row.Flag ? 1f : 0f).ToArray()),
         _ => torch.tensor(trial.Rows.Select(row => (long)Samples.Kinds.ToList().IndexOf(row.Kind!)).ToArray()),
     };
