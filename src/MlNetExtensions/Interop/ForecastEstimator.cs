@@ -32,7 +32,7 @@ public sealed class ForecastEstimator : IEstimator<ForecastTransformer>
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         MethodTraining.CheckFeature(inputSchema, null, null, _series.Columns);
-        return inputSchema.With(SchemaShapes.VectorOfSingle(_series.OutputColumnName, hasNames: true));
+        return inputSchema.With([.. _series.Outputs.Select(output => SchemaShapes.VectorOfSingle(output.Name, hasNames: true))]);
     }
 
     /// <summary>

@@ -112,6 +112,12 @@ internal sealed class MethodTraining
         OptionRanges.Check(series, _method.Name);
         if (_method.Columns.Count > 0 || _method.Sets is not null)
             throw new ArgumentException($"{_method.Name} reads sets or other columns, and windows of series are vectors of known size.", nameof(series));
+        if (series.Levels.Count > 0 && !_method.PredictsQuantiles)
+        {
+            throw new ArgumentException(
+                $"{_method.Name} trains by the squared error alone, so it forecasts no quantiles: leave the option 'Quantiles' empty and the columns of bounds null.", nameof(series));
+        }
+
         var unused = new[]
         {
             (nameof(Options.ExampleWeightColumnName), Options.ExampleWeightColumnName is not null), (nameof(Options.ValidationColumnName), Options.ValidationColumnName is not null),

@@ -42,6 +42,12 @@ internal abstract class RowScores
     /// <summary>Makes a getter of all scores.</summary>
     /// <returns>The getter.</returns>
     public ValueGetter<VBuffer<float>> VectorGetter() => (ref VBuffer<float> value) => Put(Current, ref value);
+
+    /// <summary>Makes a getter of some scores.</summary>
+    /// <param name="start">The first of them.</param>
+    /// <param name="count">How many.</param>
+    /// <returns>The getter.</returns>
+    public ValueGetter<VBuffer<float>> VectorGetter(int start, int count) => (ref VBuffer<float> value) => Put(Current.Slice(start, count), ref value);
 }
 
 /// <summary>Scores each row when it is first asked for, as a prediction engine does.</summary>

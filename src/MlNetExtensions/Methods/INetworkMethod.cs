@@ -37,6 +37,12 @@ public interface INetworkMethod
     /// </summary>
     bool HoldsOutRows => false;
 
+    /// <summary>
+    /// Whether the method trains by whatever loss its <see cref="TaskHead"/> has, so that it can be asked for quantiles of forecasts (<see cref="QuantileRegressionHead"/>). By default
+    /// those that are trained by gradients do.
+    /// </summary>
+    bool PredictsQuantiles => Options is GradientTrainedOptions;
+
     /// <summary>Trains a network.</summary>
     /// <param name="data">The rows.</param>
     /// <param name="head">The task: loss and number of outputs.</param>

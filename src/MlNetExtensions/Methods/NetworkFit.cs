@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
+using MlNetMlp.Options;
 using MlNetMlp.Runtime;
 using MlNetMlp.Training;
 using static TorchSharp.torch;
@@ -74,10 +75,11 @@ internal sealed record NetworkFit(
         using var start = initial?.CreateNetwork();
         var table = SeriesTable.Read(data, columns, series.SeriesColumnName is not null, options.MemoryBudget ?? MemoryBudget.Default, CheckCancelled);
         var layout = new SeriesLayout(series.ContextLength, series.Horizon, table.ChannelNames);
-        CheckInitial(initial, null, layout.Horizon * layout.Channels);
-        var (set, head) = SeriesWindows.Cut(table, layout, Method.HoldsOutRows ? 0 : options.ValidationFraction, Seed, (MultiOutputRegressionHead?)initial?.Head);
+        CheckInitial(initial, null, layout.Horizon * layout.Channels, series.Levels);
+        var (set, head) = SeriesWindows.Cut(
+            table, layout, Method.HoldsOutRows ? 0 : options.ValidationFraction, Seed, initial is null ? null : QuantileRegressionHead.MeanOf(initial.Head));
         Observer.Log($"{table.Series.Count} series of {table.Values.shape[0]} rows and {layout.Channels} channels in all: {set.RowCount} windows to train on, {set.HeldCount} held out for validation.");
-        return Fit(set, head, start, initial);
+        return Fit(set, series.Levels is { Count: > 0 } levels ? new QuantileRegressionHead { Mean = head, Quantiles = levels } : head, start, initial);
     }
 
     private TrainedNetwork Fit(TrainingSet set, TaskHead head, Network? start, TrainedNetwork? initial)
@@ -112,7 +114,7 @@ internal sealed record NetworkFit(
     /// <summary>What an earlier model predicts, under whatever treatment.</summary>
     private static TaskHead? OutcomeOf(TrainedNetwork? initial) => initial?.Head is TreatmentHead treated ? treated.Outcome : initial?.Head;
 
-    private void CheckInitial(TrainedNetwork? initial, SetLayout? sets, int labelWidth)
+    private void CheckInitial(TrainedNetwork? initial, SetLayout? sets, int labelWidth, ValueList<double>? quantiles = null)
     {
         if (initial is null)
             return;
@@ -122,7 +124,8 @@ internal sealed record NetworkFit(
         {
             (TaskKind.Regression, RegressionHead) or (TaskKind.Binary, BinaryHead) => true,
             (TaskKind.Multiclass, MulticlassHead head) => head.Classes == ClassNames.Count,
-            (TaskKind.MultiOutputRegression, MultiOutputRegressionHead head) => head.Outputs == labelWidth,
+            (TaskKind.MultiOutputRegression, MultiOutputRegressionHead head) => head.Outputs == labelWidth && quantiles is null or { Count: 0 },
+            (TaskKind.MultiOutputRegression, QuantileRegressionHead head) => head.Mean.Outputs == labelWidth && head.Quantiles.Equals(quantiles),
             _ => false,
         };
         if (!fits || initial.MethodName != Method.Name)

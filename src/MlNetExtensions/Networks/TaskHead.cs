@@ -40,6 +40,7 @@ internal static class TaskKinds
 [JsonDerivedType(typeof(BinaryHead), "binary")]
 [JsonDerivedType(typeof(MulticlassHead), "multiclass")]
 [JsonDerivedType(typeof(MultiOutputRegressionHead), "multiOutputRegression")]
+[JsonDerivedType(typeof(QuantileRegressionHead), "quantileRegression")]
 [JsonDerivedType(typeof(FeatureHead), "features")]
 [JsonDerivedType(typeof(TreatmentHead), "treatment")]
 public abstract record TaskHead

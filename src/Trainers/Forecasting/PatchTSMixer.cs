@@ -142,6 +142,7 @@ namespace MlNetMlp.Forecasting
     /// | Task | Column | Type | Description |
     /// | --- | --- | --- | --- |
     /// | forecasting | `Forecast` | vector of Single | the forecasts of all channels one step ahead, then two, and so on, with slots named `channel[t]` |
+    /// | forecasting | `ForecastQuantile10` … | vector of Single | the same of each quantile that is asked for, and of bounds |
     /// | regression | `Score` | Single | the predicted number, in the label's unit |
     /// | binary | `Score` | Single | the logit: above 0 for true |
     /// | binary | `Probability` | Single | 1 / (1 + exp(-Score)) |
@@ -163,7 +164,7 @@ namespace MlNetMlp.Forecasting
     /// patches, the last of which ends where the window does; a linear layer makes d features of each. A layer mixes along patches and then along features:
     /// H ← H + gate(MLP(LN(H))) with the axis moved last, an MLP Linear(k → E·k), GELU, Linear(E·k → k), and a gate u ⊙ softmax(W·u + b). With `MixChannel` it first mixes channels,
     /// with the gate before the MLP. A linear head, the same for all channels, makes H steps of the n·d features, which are taken back to the unit of the window. With
-    /// `ChannelReconciliation` a gate and a linear layer add to each step what the forecasts of all channels around it say. The loss is the squared error on standardised channels. The
+    /// `ChannelReconciliation` a gate and a linear layer add to each step what the forecasts of all channels around it say. The loss is the squared error on standardised channels, and the pinball loss of quantiles. The
     /// last part of each series is held out, and the weights of the epoch with the least error there are kept.
     ///
     /// ### References

@@ -130,7 +130,7 @@ public sealed record PatchTSMixerDefinition : NetworkDefinition, IValidatableObj
 
     /// <summary>Values that the head puts out at once.</summary>
     [JsonIgnore]
-    internal int HeadOutputs => Horizon == 0 ? Outputs : Mode == PatchTSMixerMode.Flatten ? Horizon * Channels : Horizon;
+    internal int HeadOutputs => Horizon == 0 ? Outputs : Mode == PatchTSMixerMode.Flatten ? Outputs : Outputs / Channels;
 
     /// <summary>Values that the reconciliation looks at for a step.</summary>
     [JsonIgnore]
@@ -174,7 +174,7 @@ public sealed record PatchTSMixerDefinition : NetworkDefinition, IValidatableObj
             yield return new ValidationResult("the head is not of a possible size");
         if (PatchStride > PatchLength)
             yield return new ValidationResult($"'PatchStride' is {PatchStride}, more than 'PatchLength', {PatchLength}");
-        if (Horizon > 0 && Outputs != (long)Horizon * Channels)
+        if (Horizon > 0 && Outputs % ((long)Horizon * Channels) != 0)
             yield return new ValidationResult($"'Outputs' is {Outputs}, but {Horizon} steps of {Channels} channels are forecast");
         if (FcmContextLength is not null && Horizon == 0)
             yield return new ValidationResult("'FcmContextLength' must be null where nothing is forecast");
@@ -222,7 +222,7 @@ internal sealed class PatchTSMixerNetwork : Network
 
     public Dense Head => head;
 
-    public Dense? Reconciliation => reconcile;
+    public Dense? ChannelReconciliation => reconcile;
 
     /// <summary>Where dropout draws from in training; null for none.</summary>
     public Generator? Noise
@@ -282,12 +282,12 @@ internal sealed class PatchTSMixerNetwork : Network
         if (_definition.Horizon == 0)
             return head.call(Aggregate(h).LeaveOut(_definition.HeadDropout, noise));
 
-        var outputs = head.call(h.flatten(2).LeaveOut(_definition.HeadDropout, noise));                 // [B, C, H]
-        if (_definition.Mode == PatchTSMixerMode.Flatten)
-            outputs = outputs.view(-1, channels, _definition.Horizon);
+        var outputs = head.call(h.flatten(2).LeaveOut(_definition.HeadDropout, noise))                  // [B, C, K·H]: means, then quantiles
+            .view(x.shape[0], channels, -1);
         if (reconcile is not null)
-            outputs = Reconcile(outputs, scaling.Scaled);
-        return scaling.Inverse(outputs).transpose(1, 2).flatten(1);                                     // ŷ = out·scale + loc: [B, H·C]
+            outputs = Moved(outputs, Reconciliation(outputs.narrow(2, 0, _definition.Horizon), scaling.Scaled));
+        return scaling.Inverse(outputs).view(x.shape[0], channels, -1, _definition.Horizon)             // ŷ = out·scale + loc: [B, K·H·C]
+            .permute(0, 2, 3, 1).flatten(1);
     }
 
     /// <summary>All channels of a window as one vector: [B, C·d], or [B, C·n·d].</summary>
@@ -299,8 +299,12 @@ internal sealed class PatchTSMixerNetwork : Network
         _ => h.flatten(1),
     };
 
-    /// <summary>Adds to each step what the base forecasts of all channels around it say: [B, C, H].</summary>
-    private Tensor Reconcile(Tensor forecast, Tensor observed)
+    /// <summary>Means and quantiles [B, C, K·H], all moved by the same [B, C, H].</summary>
+    private Tensor Moved(Tensor outputs, Tensor move) =>
+        outputs.view(outputs.shape[0], outputs.shape[1], -1, _definition.Horizon).Plus(move.unsqueeze(2)).flatten(2);
+
+    /// <summary>What the base forecasts [B, C, H] of all channels around a step say of it.</summary>
+    private Tensor Reconciliation(Tensor forecast, Tensor observed)
     {
         var context = _definition.FcmContextLength!.Value;
         var around = forecast;
@@ -311,6 +315,6 @@ internal sealed class PatchTSMixerNetwork : Network
         }
 
         var views = around.unfold(2, (2 * context) + 1, 1).transpose(1, 2).flatten(2);                  // [B, H, C·(2·ctx + 1)]
-        return forecast.Plus(reconcile!.call(reconcileGate!.call(views)).transpose(1, 2));
+        return reconcile!.call(reconcileGate!.call(views)).transpose(1, 2);
     }
 }

@@ -127,10 +127,29 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
         plain.eval();
         Assert.True(Gap(reconciled, plain.call(x)) > 1e-3);
 
-        network.Reconciliation!.Weight.zero_();
-        network.Reconciliation.Bias.zero_();
+        network.ChannelReconciliation!.Weight.zero_();
+        network.ChannelReconciliation.Bias.zero_();
 
         Assert.Equal(TensorMemory.ToFloats(plain.call(x)), TensorMemory.ToFloats(network.call(x)));
+    }
+
+    [Fact]
+    public void Quantiles_follow_scale_and_level_and_are_moved_with_the_mean()
+    {
+        using var network = Make(Define() with { FcmContextLength = 1, Outputs = 3 * Horizon * Channels });
+        var x = TestData.Normal(1, 4, Steps * Channels);
+        var outputs = network.call(x).view(4, 3, Horizon, Channels);
+
+        var moved = network.call(x.mul(tensor(2f)).add(tensor(5f))).view(4, 3, Horizon, Channels);
+
+        Assert.True(Gap(moved, outputs.mul(tensor(2f)).add(tensor(5f))) < 1e-3);
+        Assert.True(Gap(outputs.select(1, 1), outputs.select(1, 2)) > 0.1);
+        network.ChannelReconciliation!.Weight.zero_();
+        network.ChannelReconciliation.Bias.zero_();
+        var move = outputs.sub(network.call(x).view(4, 3, Horizon, Channels));
+        Assert.True(move.abs().max().item<float>() > 1e-2);
+        Assert.True(Gap(move.select(1, 1), move.select(1, 0)) < 1e-5);
+        Assert.True(Gap(move.select(1, 2), move.select(1, 0)) < 1e-5);
     }
 
     [Theory]
@@ -147,7 +166,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
         from mode in Enum.GetValues<PatchTSMixerMode>()
         from definition in new[]
         {
-            Define(), Define() with { Norm = TokenNorm.Batch, GatedAttention = false }, Define() with { FcmContextLength = 2 }, Define() with { PatchLength = Steps, PatchStride = 1 },
+            Define(), Define() with { Norm = TokenNorm.Batch, GatedAttention = false }, Define() with { FcmContextLength = 2 }, Define() with { FcmContextLength = 1, Outputs = 3 * Horizon * Channels }, Define() with { PatchLength = Steps, PatchStride = 1 },
             Define() with { Horizon = 0, Outputs = 2, HeadAggregation = PatchTSMixerHeadAggregation.None },
             Define() with { Horizon = 0, Outputs = 2, HeadAggregation = PatchTSMixerHeadAggregation.UseLast },
         }
