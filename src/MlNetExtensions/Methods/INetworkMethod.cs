@@ -38,6 +38,12 @@ public interface INetworkMethod
     bool HoldsOutRows => false;
 
     /// <summary>
+    /// Whether the method learns from labels; true by default. One that does not brings a loss of its own, is made an estimator by <c>Transforms.CreateFeaturizer</c>, and its network puts out
+    /// features: the task that it is given is a <see cref="FeatureHead"/>, and all labels are 0.
+    /// </summary>
+    bool ReadsLabels => true;
+
+    /// <summary>
     /// Whether the method trains by whatever loss its <see cref="TaskHead"/> has, so that it can be asked for quantiles of forecasts (<see cref="QuantileRegressionHead"/>). By default
     /// those that are trained by gradients do.
     /// </summary>

@@ -29,6 +29,7 @@ internal sealed record NetworkFit(
     public TrainedNetwork Run(IDataView data, IDataView? validation, TrainedNetwork? initial)
     {
         var options = Method.Options;
+        var label = Method.ReadsLabels ? options.LabelColumnName : null;
         validation ??= options.ValidationData;
 
         // Reading a large set takes its time, and whoever watches should see something within a second.
@@ -40,7 +41,7 @@ internal sealed record NetworkFit(
         var loader = new TrainingSetLoader(
             new LoadSettings(
                 Task,
-                new ColumnNames(features, options.LabelColumnName, options.ExampleWeightColumnName, validation is null ? options.ValidationColumnName : null),
+                new ColumnNames(features, label, options.ExampleWeightColumnName, validation is null ? options.ValidationColumnName : null),
                 ClassNames,
                 options.ClassWeights,
                 Method.HoldsOutRows ? 0 : options.ValidationFraction,
@@ -53,7 +54,7 @@ internal sealed record NetworkFit(
         // Everything that is made below is released at the end: what lives on is in managed memory.
         using var scope = NewDisposeScope();
         using var start = initial?.CreateNetwork();
-        CheckInitial(initial, features.Sets, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
+        CheckInitial(initial, features.Sets, RowReader.LabelWidth(data.Schema, label));
         var (set, outcome) = loader.Load(data, validation, OutcomeOf(initial));
         var head = Method is ITreatmentMethod causal
             ? new TreatmentHead { Outcome = outcome, Treatments = TreatmentSurvey.Of(set, causal, ArmNames, (initial?.Head as TreatmentHead)?.Treatments) }
@@ -91,7 +92,7 @@ internal sealed record NetworkFit(
             run.State?.CheckFinite();
             if (!Equals(network.Definition.Layout, set.Layout))
                 throw new InvalidOperationException($"{Method.Name} was given rows of {set.Layout}, but the layout of its network's definition is {network.Definition.Layout}.");
-            return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
+            return new TrainedNetwork(network.Definition, network.ReadWeights(), head is FeatureHead ? new FeatureHead { Width = network.Definition.Outputs } : head)
             {
                 MethodName = Method.Name,
                 OptionsJson = Method.Options.ToJson(),
@@ -123,6 +124,7 @@ internal sealed record NetworkFit(
         var fits = (Task, OutcomeOf(initial)) switch
         {
             (TaskKind.Regression, RegressionHead) or (TaskKind.Binary, BinaryHead) => true,
+            (TaskKind.Features, FeatureHead) => true,
             (TaskKind.Multiclass, MulticlassHead head) => head.Classes == ClassNames.Count,
             (TaskKind.MultiOutputRegression, MultiOutputRegressionHead head) => head.Outputs == labelWidth && quantiles is null or { Count: 0 },
             (TaskKind.MultiOutputRegression, QuantileRegressionHead head) => head.Mean.Outputs == labelWidth && head.Quantiles.Equals(quantiles),

@@ -21,6 +21,9 @@ public enum TaskKind
 
     /// <summary>Several numbers for each row.</summary>
     MultiOutputRegression,
+
+    /// <summary>No labels: the method knows what it wants.</summary>
+    Features,
 }
 
 /// <summary>What tasks have in common.</summary>
