@@ -53,6 +53,7 @@ public static class ConformanceTable
         EstimatorTask.Regression => "R",
         EstimatorTask.MultiOutput => "MO",
         EstimatorTask.Binary => "B",
+        EstimatorTask.Forecasting => "F",
         _ => "M",
     };
 

@@ -131,17 +131,20 @@ internal sealed class MethodTraining
 
     /// <summary>Checks the options of what is forecast, and that a method can do it.</summary>
     /// <param name="series">What is forecast from what.</param>
-    public void CheckSeries(ForecastOptions series)
+    /// <param name="givesFeatures">Whether features of windows are wanted, and no forecasts.</param>
+    public void CheckSeries(ForecastOptions series, bool givesFeatures)
     {
         OptionRanges.Check(series, _method.Name);
-        if (!ReadsLabels)
+        if (ReadsLabels && givesFeatures)
+            throw new ArgumentException($"{_method.Name} learns from labels: it gives forecasts, and no features of windows.", nameof(givesFeatures));
+        if (!ReadsLabels && !givesFeatures)
             throw DataErrors.NoLabels(_method.Name);
         if (_method.Columns.Count > 0 || _method.Sets is not null)
             throw new ArgumentException($"{_method.Name} reads sets or other columns, and windows of series are vectors of known size.", nameof(series));
-        if (series.Levels.Count > 0 && !_method.PredictsQuantiles)
+        if (series.Levels.Count > 0 && (givesFeatures || !_method.PredictsQuantiles))
         {
             throw new ArgumentException(
-                $"{_method.Name} trains by the squared error alone, so it forecasts no quantiles: leave the option 'Quantiles' empty and the columns of bounds null.", nameof(series));
+                $"{_method.Name} {(givesFeatures ? "forecasts nothing" : "trains by the squared error alone")}, so it has no quantiles: leave the option 'Quantiles' empty and the columns of bounds null.", nameof(series));
         }
 
         var unused = new[]
@@ -161,7 +164,7 @@ internal sealed class MethodTraining
     {
         CheckFeature(SchemaShape.Create(data.Schema), null, null, series.Columns);
         var columns = FeatureColumns.OfSeries(data.Schema, series.Columns, series.SeriesColumnName is not null);
-        return Train(TaskKind.MultiOutputRegression, [], fit => fit.RunSeries(data, series, columns, FindInitial()));
+        return Train(ReadsLabels ? TaskKind.MultiOutputRegression : TaskKind.Features, [], fit => fit.RunSeries(data, series, columns, FindInitial()));
     }
 
     private TrainedNetwork Train(TaskKind task, IReadOnlyList<string> classNames, Func<NetworkFit, TrainedNetwork> run)

@@ -95,6 +95,13 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
         ? network
         : network.CreateBody() ?? throw new InvalidOperationException($"The network of {network.MethodName} has no last layer to take away, so it has no features to give.");
 
+    /// <summary>Names of the numbers that a network puts out, of a forecast with quantiles those of the means.</summary>
+    internal static string[] NamesOf(TrainedNetwork network) =>
+    [
+        .. QuantileRegressionHead.MeanOf(network.Head)?.LabelNames ?? network.Definition.OutputNames
+            ?? Enumerable.Range(0, network.Outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}")),
+    ];
+
     /// <summary>Adds the column of features to a schema.</summary>
     internal static SchemaShape AddTo(SchemaShape schema, string outputColumnName) => schema.With(SchemaShapes.VectorOfSingle(outputColumnName, hasNames: true));
 
@@ -139,11 +146,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, IDisposable
 
     private VectorMapper Mapper(DataViewSchema schema)
     {
-        string[] names =
-        [
-            .. QuantileRegressionHead.MeanOf(Network.Head)?.LabelNames ?? Network.Definition.OutputNames
-                ?? Enumerable.Range(0, Network.Outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}")),
-        ];
+        var names = NamesOf(Network);
         return new(this, Columns, Network, [.. _blocks.Select(block => new VectorColumn(block.Name, block.Block * names.Length, names))], schema);
     }
 

@@ -39,7 +39,7 @@ public interface INetworkMethod
 
     /// <summary>
     /// Whether the method learns from labels; true by default. One that does not brings a loss of its own, is made an estimator by <c>Transforms.CreateFeaturizer</c>, and its network puts out
-    /// features: the task that it is given is a <see cref="FeatureHead"/>, and all labels are 0.
+    /// features: the task that it is given is a <see cref="FeatureHead"/>, and labels mean nothing.
     /// </summary>
     bool ReadsLabels => true;
 

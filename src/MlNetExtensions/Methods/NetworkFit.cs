@@ -80,7 +80,10 @@ internal sealed record NetworkFit(
         var (set, head) = SeriesWindows.Cut(
             table, layout, Method.HoldsOutRows ? 0 : options.ValidationFraction, Seed, initial is null ? null : QuantileRegressionHead.MeanOf(initial.Head));
         Observer.Log($"{table.Series.Count} series of {table.Values.shape[0]} rows and {layout.Channels} channels in all: {set.RowCount} windows to train on, {set.HeldCount} held out for validation.");
-        return Fit(set, series.Levels is { Count: > 0 } levels ? new QuantileRegressionHead { Mean = head, Quantiles = levels } : head, start, initial);
+        TaskHead task = Task == TaskKind.Features ? new FeatureHead { Width = set.FeatureCount }
+            : series.Levels is { Count: > 0 } levels ? new QuantileRegressionHead { Mean = head, Quantiles = levels }
+            : head;
+        return Fit(set, task, start, initial);
     }
 
     private TrainedNetwork Fit(TrainingSet set, TaskHead head, Network? start, TrainedNetwork? initial)

@@ -46,6 +46,19 @@ namespace Microsoft.ML
         [OverloadResolutionPriority(1)]
         public static NetworkFeatureEstimator PatchTSMixerPretrain(this TransformsCatalog catalog, string outputColumnName, PatchTSMixerPretrain.Options options) =>
             catalog.CreateFeaturizer(outputColumnName, new PatchTSMixerPretrain(options));
+
+        /// <summary>
+        /// Trains a mixer of patches on all windows of time series without labels, and adds to each row what it makes of the window that ends with it: see
+        /// <see cref="MlNetMlp.Forecasting.PatchTSMixerPretrain"/>.
+        /// </summary>
+        /// <param name="catalog">The catalog.</param>
+        /// <param name="series">The series, the column to add, and how long windows are. The same options as a forecaster's give the same windows.</param>
+        /// <param name="options">How; null for the defaults. Its columns are not used.</param>
+        /// <returns>The estimator. The fitted or loaded transformer is what the option <see cref="PatchTSMixer.Options.InitFrom"/> takes.</returns>
+        /// <exception cref="ArgumentException">Quantiles are asked for.</exception>
+        /// <exception cref="ArgumentOutOfRangeException">An option is out of its range; the message names it.</exception>
+        public static ForecastEstimator PatchTSMixerPretrain(this TransformsCatalog catalog, ForecastOptions series, PatchTSMixerPretrain.Options? options = null) =>
+            catalog.CreateFeaturizer(new PatchTSMixerPretrain(options ?? new()), series);
     }
 }
 
@@ -113,12 +126,13 @@ namespace MlNetMlp.Forecasting
         /// <inheritdoc/>
         public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)
         {
-            options.CheckWindow(Name, data.FeatureCount, options.Channels);
+            var channels = data.Series?.Channels ?? options.Channels;
+            options.CheckWindow(Name, data.FeatureCount, channels);
             var definition = new PatchTSMixerEmbeddingDefinition
             {
                 Inputs = data.FeatureCount,
                 Outputs = 1,
-                Channels = options.Channels,
+                Channels = channels,
                 PatchLength = options.PatchLength,
                 PatchStride = options.Stride,
                 DModel = options.DModel,

@@ -189,6 +189,31 @@ public class PatchTSMixerPretrainTests
     }
 
     [Fact]
+    public void Rows_in_time_order_are_windows_too()
+    {
+        var values = Wave(200, 2);
+        var rows = Rows(values);
+        var estimator = Ml.Transforms.PatchTSMixerPretrain(Series with { OutputColumnName = "Embedding" }, Small with { Epochs = 2 });
+
+        var model = estimator.Fit(rows);
+
+        var embeddings = model.Transform(rows).GetColumn<float[]>("Embedding").ToArray();
+        Assert.All(embeddings[..(Steps - 1)], row => Assert.All(row, value => Assert.True(float.IsNaN(value))));
+        Assert.Equal(4, embeddings[^1].Length);
+        var ofWindows = model.OverWindows("Past").Transform(Windows(values)).GetColumn<float[]>("Embedding").ToArray();
+        Assert.All(embeddings[(Steps - 1)..].SelectMany(row => row).Zip(ofWindows.SelectMany(row => row)), pair => Assert.Equal(pair.First, pair.Second, 1e-5f));
+        using var file = new MemoryStream();
+        Ml.Model.Save(model, rows.Schema, file);
+        var loaded = new MLContext().Model.Load(file, out _);
+        Assert.Equal(embeddings[^1], loaded.Transform(rows).GetColumn<float[]>("Embedding").Last());
+        var probe = Ml.Forecasting.Trainers.PatchTSMixer(Series, Head with { InitFrom = loaded, Epochs = 1 }).Fit(rows).Network;
+        Assert.Equal(Mixers(model.Network), Mixers(probe));
+        Says("forecasts nothing", () => model.CreateForecaster());
+        Says("no quantiles", () => Ml.Transforms.PatchTSMixerPretrain(Series with { Quantiles = [0.5] }, Small));
+        Says("no features of windows", () => Ml.Transforms.CreateFeaturizer(new PatchTSMixer(Head), Series));
+    }
+
+    [Fact]
     public void A_probe_of_pretrained_mixers_is_better_than_one_of_random_ones()
     {
         // Four frequencies under noise, whatever the phase: many windows, and labels of forty.
