@@ -195,7 +195,10 @@ namespace MlNetMlp.Forecasting
     /// </remarks>
     public sealed class PatchTSMixer(PatchTSMixer.Options options) : INetworkMethod
     {
-        /// <summary>Options of <see cref="PatchTSMixer"/>.</summary>
+        /// <summary>
+        /// Options of <see cref="PatchTSMixer"/>. Of the options of all networks that are trained by gradients three have other defaults:
+        /// <see cref="GradientTrainedOptions.BatchSize"/> is 64, <see cref="GradientTrainedOptions.Epochs"/> 20 and <see cref="GradientTrainedOptions.Patience"/> 5.
+        /// </summary>
         public sealed record Options : PatchTSMixerOptions
         {
             /// <summary>Whether the forecasts of all channels around a step correct it; false by default. For forecasts.</summary>

@@ -5,11 +5,7 @@ using MlNetMlp.Training;
 
 namespace MlNetMlp.Forecasting;
 
-/// <summary>
-/// What <see cref="PatchTSMixer"/> and <see cref="PatchTSMixerPretrain"/> have in common: the shape of the network up to its head. Of the options of all networks that are trained by
-/// gradients three have other defaults: <see cref="GradientTrainedOptions.BatchSize"/> is 64, <see cref="GradientTrainedOptions.Epochs"/> 20 and
-/// <see cref="GradientTrainedOptions.Patience"/> 5.
-/// </summary>
+/// <summary>What <see cref="PatchTSMixer"/> and <see cref="PatchTSMixerPretrain"/> have in common: the shape of the network up to its head.</summary>
 public abstract record PatchTSMixerOptions : GradientTrainedOptions
 {
     /// <summary>Sets the defaults of both.</summary>

@@ -84,7 +84,10 @@ namespace MlNetMlp.Forecasting
     {
         private const ulong HeldMasks = 38;
 
-        /// <summary>Options of <see cref="PatchTSMixerPretrain"/>. No label is read.</summary>
+        /// <summary>
+        /// Options of <see cref="PatchTSMixerPretrain"/>, which reads no label. Of the options of all networks that are trained by gradients three have other defaults:
+        /// <see cref="GradientTrainedOptions.BatchSize"/> is 64, <see cref="GradientTrainedOptions.Epochs"/> 20 and <see cref="GradientTrainedOptions.Patience"/> 5.
+        /// </summary>
         public sealed record Options : PatchTSMixerOptions
         {
             /// <summary>Which patches are hidden; <see cref="PatchTSMixerMask.Random"/> by default.</summary>
