@@ -29,6 +29,7 @@ internal static class Forecast
     private const int Day = 24;
     private const int Epochs = 2;
     private const int Every = 4;
+    private const int MostMinutes = 8;
 
     private static readonly PatchTSMixer.Options Mixer = new()
     {
@@ -66,11 +67,22 @@ internal static class Forecast
         Fit(rows, "mixer with quantiles", Series with { Quantiles = [0.1, 0.5, 0.9] }, Mixer);
     }
 
-    /// <summary>The published recipe, which takes minutes.</summary>
+    /// <summary>The published recipe, as far as it gets in some minutes.</summary>
     public static void Full()
     {
-        if (Read() is { } rows)
-            Fit(rows, "published recipe", LongSeries, Recipe);
+        if (Read() is not { } rows)
+            return;
+        using var enough = new CancellationTokenSource(TimeSpan.FromMinutes(MostMinutes));
+        Fit(rows, "published recipe", LongSeries, Recipe with { CancellationToken = enough.Token, KeepBestWhenCancelled = true, Progress = new EpochLines() });
+    }
+
+    private sealed class EpochLines : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress value)
+        {
+            if (value.IsEndOfEpoch)
+                Console.WriteLine($"forecast: epoch {value.Epoch} after {value.Elapsed.TotalSeconds:F0} s, validation loss {value.ValidationLoss:F4}");
+        }
     }
 
     private static void Fit(float[][] rows, string name, ForecastOptions series, PatchTSMixer.Options options, bool isLinear = false)
@@ -86,7 +98,7 @@ internal static class Forecast
         var windows = ml.Data.LoadFromEnumerable(Tests().Select(t => new Past { Values = [.. rows[(t - series.ContextLength + 1)..(t + 1)].SelectMany(row => row)] }), schema);
         var scored = ml.Data.Cache(model.OverWindows(nameof(Past.Values)).Transform(windows));
         var forecasts = scored.GetColumn<float[]>("Forecast").ToArray();
-        Report(rows, deviation, $"{name} ({model.Network.WeightCount} values, {options.Epochs} epochs in {seconds:F0} s, best {model.Network.LearningCurve.BestEpoch})", Of(forecasts));
+        Report(rows, deviation, $"{name} ({model.Network.WeightCount} values, {model.Network.LearningCurve.Points.Count} epochs in {seconds:F0} s, best {model.Network.LearningCurve.BestEpoch})", Of(forecasts));
         foreach (var quantile in series.Quantiles)
         {
             var values = Of([.. scored.GetColumn<float[]>(series.QuantileColumnName(quantile))]);
