@@ -29,7 +29,7 @@ internal static class Forecast
     private const int Day = 24;
     private const int Epochs = 2;
     private const int Every = 4;
-    private const int MostMinutes = 8;
+    private const int MostMinutes = 6;
 
     private static readonly PatchTSMixer.Options Mixer = new()
     {
