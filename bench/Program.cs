@@ -24,6 +24,7 @@ var benchmarks = new Dictionary<string, Action>
     ["fields"] = () => Fields.Run(options),
     ["images"] = () => Images.Run(options),
     ["forecast"] = Forecast.Run,
+    ["forecastfull"] = Forecast.Full,
     ["forecasttime"] = Forecast.Time,
     ["causal"] = () => Causal.Run(options),
     ["codes"] = () => Codes.Run(options),

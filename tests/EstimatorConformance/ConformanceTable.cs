@@ -54,6 +54,7 @@ public static class ConformanceTable
         EstimatorTask.MultiOutput => "MO",
         EstimatorTask.Binary => "B",
         EstimatorTask.Causal => "C",
+        EstimatorTask.Forecasting => "F",
         _ => "M",
     };
 

@@ -92,6 +92,21 @@ public static class Samples
         return rows;
     }
 
+    /// <summary>Makes rows in time order whose features are channels of a series: a wave each, with a little noise.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="channels">Number of channels.</param>
+    /// <param name="seed">Decides the values.</param>
+    /// <returns>The rows.</returns>
+    public static IReadOnlyList<SampleRow> MakeSeries(int count, int channels, int seed = 1)
+    {
+        var noise = new Random(seed);
+        return
+        [
+            .. Make(count, Math.Max(2, channels), seed).Select((row, t) => row.With(r =>
+                r.Features = [.. Enumerable.Range(0, channels).Select(c => (float)((1.9 * Math.Sin(seed + c + (0.35 * (1 + (0.1 * c)) * t))) + (0.1 * (noise.NextDouble() - 0.5))))])),
+        ];
+    }
+
     /// <summary>A data view of rows, with the columns of <see cref="SampleRow"/> and <c>Label</c> for a task.</summary>
     /// <param name="ml">The context.</param>
     /// <param name="task">The task.</param>
@@ -112,7 +127,7 @@ public static class Samples
         var view = ml.Data.LoadFromEnumerable(rows, schema);
         return task switch
         {
-            EstimatorTask.Regression or EstimatorTask.Causal => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Number)).Fit(view).Transform(view),
+            EstimatorTask.Regression or EstimatorTask.Causal or EstimatorTask.Forecasting => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Number)).Fit(view).Transform(view),
             EstimatorTask.MultiOutput => ml.Transforms.Expression("Opposite", "x : -x", nameof(SampleRow.Number))
                 .Append(ml.Transforms.Concatenate("Label", nameof(SampleRow.Number), "Opposite")).Fit(view).Transform(view),
             EstimatorTask.Binary => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Flag)).Fit(view).Transform(view),

@@ -117,9 +117,10 @@ public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string
 
     /// <summary>Fails unless all scores and probabilities are finite.</summary>
     /// <param name="what">What is scored, for the message.</param>
-    public void ShouldBeFinite(string what)
+    /// <param name="first">The first row that has a score.</param>
+    public void ShouldBeFinite(string what, int first = 0)
     {
-        var bad = Array.FindIndex(Scores, row => !row.All(float.IsFinite));
+        var bad = Array.FindIndex(Scores, Math.Min(first, Count), row => !row.All(float.IsFinite));
         Assert.True(bad < 0, $"{what}: row {bad} has the score {(bad < 0 ? "" : Text(bad))}");
         Assert.True(Probabilities?.All(float.IsFinite) ?? true, $"{what}: a probability is not finite");
     }

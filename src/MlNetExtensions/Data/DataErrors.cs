@@ -132,6 +132,12 @@ internal static class DataErrors
     public static ArgumentOutOfRangeException ClassWeightsOfRegression(string method) =>
         OutOfRange("options", $"{method}: option 'ClassWeights' must be null for regression, which has no classes.");
 
+    public static ArgumentOutOfRangeException ClassWeightsWithoutLabels(string method) =>
+        OutOfRange("options", $"{method}: option 'ClassWeights' must be null: no label is read, so there are no classes.");
+
+    public static ArgumentException NoLabels(string method) =>
+        new($"{method} learns without labels and predicts nothing: it is made by Transforms.CreateFeaturizer.", nameof(method));
+
     // ML.NET writes a vector of unknown size like one of which nothing is said, except in the shapes that estimators are given.
     public static string Describe(DataViewType type) =>
         (type is VectorDataViewType { IsKnownSize: false } ? "Var" : "") + (type.ToString() ?? type.GetType().Name);

@@ -26,6 +26,8 @@ internal sealed class MethodTraining
         _host = env.Register(method.Name);
         _method = method;
         OptionRanges.Check(method.Options, method.Name);
+        if (!method.ReadsLabels && method.Options.ClassWeights is not null)
+            throw DataErrors.ClassWeightsWithoutLabels(method.Name);
         if (method.Columns.Count > 0 && method.Sets is not null)
             throw new ArgumentException($"{method.Name} cannot read both sets and other columns.", nameof(method));
         if (method.Options.FeatureColumnName is null && method.Columns.Count == 0)
@@ -53,9 +55,14 @@ internal sealed class MethodTraining
     /// <param name="task">The task.</param>
     public void CheckOptions(TaskAdapter task)
     {
+        if (!ReadsLabels)
+            throw DataErrors.NoLabels(_method.Name);
         if (!task.Kind.IsClassification() && Options.ClassWeights is not null)
             throw DataErrors.ClassWeightsOfRegression(_method.Name);
     }
+
+    /// <summary>Whether the method learns from labels.</summary>
+    public bool ReadsLabels => _method.ReadsLabels;
 
     /// <summary>Finds the task that the type of the label column stands for.</summary>
     /// <param name="schema">The columns.</param>
@@ -74,14 +81,31 @@ internal sealed class MethodTraining
     /// <returns>The label column.</returns>
     public SchemaShape.Column CheckColumns(SchemaShape schema, TaskAdapter task)
     {
-        CheckFeature(schema, Options.FeatureColumnName, _method.Sets, _method.Columns);
+        CheckColumns(schema);
         task.CheckColumns(schema);
         var label = Find(schema, "label", Options.LabelColumnName);
-        if (!task.Accepts(label))
-            throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
+        return task.Accepts(label) ? label : throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
+    }
+
+    /// <summary>Checks all columns of a method that reads no label.</summary>
+    /// <param name="schema">The columns.</param>
+    public void CheckColumns(SchemaShape schema)
+    {
+        CheckFeature(schema, Options.FeatureColumnName, _method.Sets, _method.Columns);
         CheckNumber(schema, "example weight", Options.ExampleWeightColumnName);
         CheckNumber(schema, "validation", Options.ValidationColumnName);
-        return label;
+    }
+
+    /// <summary>Trains a network without labels.</summary>
+    /// <param name="data">The rows.</param>
+    /// <param name="validation">Rows held out, or null to take those that the options say.</param>
+    /// <returns>The network, which puts out features.</returns>
+    public TrainedNetwork RunWithoutLabels(IDataView data, IDataView? validation)
+    {
+        CheckColumns(SchemaShape.Create(data.Schema));
+        if ((validation ?? Options.ValidationData) is { } held)
+            CheckColumns(SchemaShape.Create(held.Schema));
+        return Train(TaskKind.Features, [], fit => fit.Run(data, validation, FindInitial()));
     }
 
     /// <summary>Trains a network.</summary>
@@ -109,11 +133,22 @@ internal sealed class MethodTraining
 
     /// <summary>Checks the options of what is forecast, and that a method can do it.</summary>
     /// <param name="series">What is forecast from what.</param>
-    public void CheckSeries(ForecastOptions series)
+    /// <param name="givesFeatures">Whether features of windows are wanted, and no forecasts.</param>
+    public void CheckSeries(ForecastOptions series, bool givesFeatures)
     {
         OptionRanges.Check(series, _method.Name);
+        if (ReadsLabels && givesFeatures)
+            throw new ArgumentException($"{_method.Name} learns from labels: it gives forecasts, and no features of windows.", nameof(givesFeatures));
+        if (!ReadsLabels && !givesFeatures)
+            throw DataErrors.NoLabels(_method.Name);
         if (_method.Columns.Count > 0 || _method.Sets is not null)
             throw new ArgumentException($"{_method.Name} reads sets or other columns, and windows of series are vectors of known size.", nameof(series));
+        if (series.Levels.Count > 0 && (givesFeatures || !_method.PredictsQuantiles))
+        {
+            throw new ArgumentException(
+                $"{_method.Name} {(givesFeatures ? "forecasts nothing" : "trains by the squared error alone")}, so it has no quantiles: leave the option 'Quantiles' empty and the columns of bounds null.", nameof(series));
+        }
+
         var unused = new[]
         {
             (nameof(Options.ExampleWeightColumnName), Options.ExampleWeightColumnName is not null), (nameof(Options.ValidationColumnName), Options.ValidationColumnName is not null),
@@ -131,7 +166,7 @@ internal sealed class MethodTraining
     {
         CheckFeature(SchemaShape.Create(data.Schema), null, null, series.Columns);
         var columns = FeatureColumns.OfSeries(data.Schema, series.Columns, series.SeriesColumnName is not null);
-        return Train(TaskKind.MultiOutputRegression, [], fit => fit.RunSeries(data, series, columns, FindInitial()));
+        return Train(ReadsLabels ? TaskKind.MultiOutputRegression : TaskKind.Features, [], fit => fit.RunSeries(data, series, columns, FindInitial()));
     }
 
     private TrainedNetwork Train(TaskKind task, IReadOnlyList<string> classNames, Func<NetworkFit, TrainedNetwork> run)
@@ -213,7 +248,7 @@ internal sealed class MethodTraining
 
     private TrainedNetwork? FindInitial() => Options.InitialModel is null
         ? null
-        : NetworkModel.Find(Options.InitialModel)
+        : (ReadsLabels ? NetworkModel.Find(Options.InitialModel) : NetworkModel.FindPretrained(Options.InitialModel))
             ?? throw new InvalidOperationException("The option 'InitialModel' holds no network of this library.");
 
     private static void CheckNumber(SchemaShape schema, string role, string? name)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -21,20 +22,30 @@ namespace MlNetMlp.Interop;
 public sealed class NetworkFeatureTransformer : ITransformer, INetworkHolder, IDisposable
 {
     internal const string LoaderSignature = "MlNetMlpFeatures";
+    private const string BlocksEntryName = "columns.json";
 
     private readonly IHost _host;
+    private readonly IReadOnlyList<OutputBlock> _blocks;
 
     internal NetworkFeatureTransformer(IHostEnvironment env, TrainedNetwork body, string outputColumnName, string? inputColumnName)
+        : this(env, body, [new OutputBlock(outputColumnName, 0)], inputColumnName)
+    {
+    }
+
+    /// <summary>Shows blocks of the network's outputs as columns of their own.</summary>
+    internal NetworkFeatureTransformer(IHostEnvironment env, TrainedNetwork body, IReadOnlyList<OutputBlock> blocks, string? inputColumnName)
     {
         _host = env.Register("NetworkFeatures");
-        (Network, OutputColumnName, InputColumnName) = (body, outputColumnName, inputColumnName);
+        (Network, _blocks, InputColumnName) = (body, blocks, inputColumnName);
     }
 
     /// <summary>The network: without its last layer, or one that predicts several numbers.</summary>
     public TrainedNetwork Network { get; }
 
-    /// <summary>Name of the column that is added: a vector of Single with a slot for each number that the network puts out.</summary>
-    public string OutputColumnName { get; }
+    /// <summary>
+    /// Name of the column that is added: a vector of Single with a slot for each number that the network puts out. Forecasts with quantiles have columns of these beside it.
+    /// </summary>
+    public string OutputColumnName => _blocks[0].Name;
 
     /// <summary>
     /// Name of the feature column that the network reads: a vector of numbers of the size that it was trained on; null where it reads other columns only.
@@ -65,7 +76,7 @@ public sealed class NetworkFeatureTransformer : ITransformer, INetworkHolder, ID
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => RowWise(new EmptyDataView(_host, inputSchema));
 
-    ITransformer INetworkHolder.With(TrainedNetwork network) => new NetworkFeatureTransformer(_host, network, OutputColumnName, InputColumnName);
+    ITransformer INetworkHolder.With(TrainedNetwork network) => new NetworkFeatureTransformer(_host, network, _blocks, InputColumnName);
 
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
@@ -73,6 +84,8 @@ public sealed class NetworkFeatureTransformer : ITransformer, INetworkHolder, ID
         ctx.SetVersionInfo(GetVersionInfo());
         ctx.SaveNonEmptyString(OutputColumnName);
         ctx.SaveStringOrNull(InputColumnName);
+        if (_blocks.Count > 1)
+            ctx.SaveBinaryStream(BlocksEntryName, writer => writer.Write(JsonSerializer.SerializeToUtf8Bytes(_blocks, StrictJson.Settings)));
         NetworkStorage.Save(ctx, Network);
     }
 
@@ -84,6 +97,13 @@ public sealed class NetworkFeatureTransformer : ITransformer, INetworkHolder, ID
         ? network
         : network.CreateBody() ?? throw new InvalidOperationException($"The network of {network.MethodName} has no last layer to take away, so it has no features to give.");
 
+    /// <summary>Names of the numbers that a network puts out, of a forecast with quantiles those of the means.</summary>
+    internal static string[] NamesOf(TrainedNetwork network) =>
+    [
+        .. QuantileRegressionHead.MeanOf(network.Head)?.LabelNames ?? network.Definition.OutputNames
+            ?? Enumerable.Range(0, network.Outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}")),
+    ];
+
     /// <summary>Adds the column of features, and those that the network adds, to a schema.</summary>
     internal static SchemaShape AddTo(SchemaShape schema, string outputColumnName, IReadOnlyList<AddedColumn> added) =>
         schema.With([SchemaShapes.VectorOfSingle(outputColumnName, hasNames: true), .. added.Shapes()]);
@@ -94,9 +114,28 @@ public sealed class NetworkFeatureTransformer : ITransformer, INetworkHolder, ID
         var (output, input) = (ctx.LoadNonEmptyString(), ctx.LoadStringOrNull());
         var network = NetworkStorage.Load(ctx);
         CheckFeatureColumn(network, input);
-        return network.Head is FeatureHead or MultiOutputRegressionHead
-            ? new(env, network, output, input)
-            : throw new ModelFormatException($"{TrainedNetworkFile.HeaderEntryName}: the task is {network.Head.GetType().Name}, but the model is one for {nameof(FeatureHead)}.");
+        return network.Head switch
+        {
+            FeatureHead or MultiOutputRegressionHead => new(env, network, output, input),
+            QuantileRegressionHead quantiles => new(env, network, ReadBlocks(JsonEntry.Read(ctx, BlocksEntryName), output, quantiles), input),
+            _ => throw new ModelFormatException($"{TrainedNetworkFile.HeaderEntryName}: the task is {network.Head.GetType().Name}, but the model is one for {nameof(FeatureHead)}."),
+        };
+    }
+
+    private static OutputBlock[] ReadBlocks(byte[] json, string first, QuantileRegressionHead head)
+    {
+        try
+        {
+            var blocks = JsonSerializer.Deserialize<OutputBlock[]>(json, StrictJson.Settings) ?? throw new JsonException("it is null.");
+            return blocks.Length > 0 && blocks.All(block => block is { Name.Length: > 0, Block: >= 0 } && block.Block <= head.Quantiles.Count)
+                && blocks.DistinctBy(block => block.Name).Count() == blocks.Length && blocks[0] == new OutputBlock(first, 0)
+                ? blocks
+                : throw new JsonException($"its columns are not those of a forecast '{first}' with {head.Quantiles.Count} quantiles.");
+        }
+        catch (JsonException e)
+        {
+            throw new ModelFormatException($"{BlocksEntryName}: {e.Message}", e);
+        }
     }
 
     // Data can only be told what column is missing where its name is known.
@@ -110,9 +149,8 @@ public sealed class NetworkFeatureTransformer : ITransformer, INetworkHolder, ID
 
     private VectorMapper Mapper(DataViewSchema schema)
     {
-        var names = (Network.Head as MultiOutputRegressionHead)?.LabelNames ?? Network.Definition.OutputNames
-            ?? Enumerable.Range(0, Network.Outputs).Select(slot => string.Create(CultureInfo.InvariantCulture, $"Feature{slot}"));
-        return new(this, Columns, Network, OutputColumnName, [.. names], schema, Network.Definition.AddedColumns);
+        var names = NamesOf(Network);
+        return new(this, Columns, Network, [.. _blocks.Select(block => new VectorColumn(block.Name, block.Block * names.Length, names))], schema, Network.Definition.AddedColumns);
     }
 
     private RowToRowMapperTransform RowWise(IDataView input) =>

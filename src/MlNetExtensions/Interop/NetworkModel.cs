@@ -56,6 +56,16 @@ public abstract class NetworkModel : IPredictor, ISchemaBindableMapper, ICanSave
         return (TModel?)NetworkReplacement.Change(model, network => change(network.Definition) is { } other ? network.WithDefinition(other) : null);
     }
 
+    /// <summary>Finds the network in a fitted or loaded model of this library that another training may begin with: one that predicts, or one that gives features.</summary>
+    /// <param name="model">The model, alone or in a chain.</param>
+    /// <returns>The last network in it, or null where there is none.</returns>
+    public static TrainedNetwork? FindPretrained(ITransformer? model) => model switch
+    {
+        NetworkFeatureTransformer features => features.Network,
+        IEnumerable<ITransformer> chain => chain.Reverse().Select(FindPretrained).FirstOrDefault(found => found is not null),
+        _ => Find(model),
+    };
+
     ISchemaBoundMapper ISchemaBindableMapper.Bind(IHostEnvironment env, RoleMappedSchema schema) => new BoundNetwork(this, schema);
 
     void ICanSaveModel.Save(ModelSaveContext ctx)

@@ -48,6 +48,18 @@ public interface INetworkMethod
     /// </summary>
     bool HoldsOutRows => false;
 
+    /// <summary>
+    /// Whether the method learns from labels; true by default. One that does not brings a loss of its own, is made an estimator by <c>Transforms.CreateFeaturizer</c>, and its network puts out
+    /// features: the task that it is given is a <see cref="FeatureHead"/>, and labels mean nothing.
+    /// </summary>
+    bool ReadsLabels => true;
+
+    /// <summary>
+    /// Whether the method trains by whatever loss its <see cref="TaskHead"/> has, so that it can be asked for quantiles of forecasts (<see cref="QuantileRegressionHead"/>). By default
+    /// those that are trained by gradients do.
+    /// </summary>
+    bool PredictsQuantiles => Options is GradientTrainedOptions;
+
     /// <summary>Trains a network.</summary>
     /// <param name="data">The rows.</param>
     /// <param name="head">The task: loss and number of outputs.</param>

@@ -76,6 +76,24 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         reader.Finish();
     }
 
+    /// <summary>Sets some of the parameters and buffers of the network to those of another one, which has them by the same names and in the same shapes.</summary>
+    /// <param name="weights">The weights of the other network.</param>
+    /// <param name="isTaken">Whether a tensor of this network is set, by its name.</param>
+    /// <exception cref="ModelFormatException">The other network has no such tensor, or one of another shape.</exception>
+    public void CopyWeights(WeightSet weights, Func<string, bool> isTaken)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(isTaken);
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var reader = weights.ReadPart();
+        foreach (var (name, tensor) in state_dict())
+        {
+            if (isTaken(name) && reader.Take(name, tensor.shape) is { IsEmpty: false } values)
+                tensor.copy_(torch.tensor(values.ToArray(), tensor.shape));
+        }
+    }
+
     /// <summary>Checks that weights fit a definition without building its network.</summary>
     /// <param name="definition">The definition.</param>
     /// <param name="weights">The weights that a file holds.</param>

@@ -222,10 +222,13 @@ internal sealed class TrainingLoop : IDisposable
             {
                 _run.CheckCancelled();
                 using var scope = NewDisposeScope();
-                var outputs = _network.call(block.Features);
-                loss += (_heldLoss?.Invoke(_network, block) ?? _head.Loss(outputs, block.Labels, block.Weights)).cpu().item<float>() * block.Rows;
-                metric += _head.MetricSum(outputs, block.Labels);
                 rows += block.Rows;
+
+                // Without labels there is nothing but the method's own loss to judge by.
+                var outputs = _head is FeatureHead ? null : _network.call(block.Features);
+                var sum = (_heldLoss?.Invoke(_network, block) ?? _head.Loss(outputs ?? block.Features, block.Labels, block.Weights)).cpu().item<float>() * block.Rows;
+                loss += sum;
+                metric += outputs is null ? sum : _head.MetricSum(outputs, block.Labels);
             }
         }
 

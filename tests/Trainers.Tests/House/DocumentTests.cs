@@ -4,6 +4,7 @@ using Microsoft.CodeAnalysis.CSharp.Scripting;
 using Microsoft.CodeAnalysis.Scripting;
 using MlNetMlp.Conformance;
 using MlNetMlp.Explain;
+using MlNetMlp.Forecasting;
 using MlNetMlp.Methods;
 using MlNetMlp.Tests.Conformance;
 using MlNetMlp.Tests.Support;
@@ -50,7 +51,9 @@ public sealed partial class DocumentTests
         foreach (var subject in ConformanceTests.Suite.Subjects.DistinctBy(subject => subject.Name))
             DocumentTable.Check(Repository.At("docs", "methods", subject.Name + ".md"), "options", OptionRow.Markdown(subject.DefaultOptions()));
         DocumentTable.Check(Repository.At("docs", "methods", "CodebookNetwork.md"), "quantizer", OptionRow.Markdown(new VectorQuantize.Options()));
+        DocumentTable.Check(Repository.At("docs", "methods", "PatchTSMixer.md"), "pretraining options", OptionRow.Markdown(new PatchTSMixerPretrain.Options(), typeof(PatchTSMixerPretrain.Options)));
         var options = Repository.At("docs", "options.md");
+        DocumentTable.Check(options, "forecasts", OptionRow.Markdown(new ForecastOptions()));
         DocumentTable.Check(options, "all trainers", OptionRow.Markdown(new Plain(), typeof(NetworkOptions)));
         DocumentTable.Check(options, "trainers by gradients", OptionRow.Markdown(new Plain(), typeof(GradientTrainedOptions)));
         DocumentTable.Check(options, "trainers of images", OptionRow.Markdown(new MetaFormer.Options(), typeof(ImageTrainedOptions)));
