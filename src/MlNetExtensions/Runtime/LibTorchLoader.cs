@@ -78,7 +78,12 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
             + (search.Loaded is null ? ", or unset LIBTORCH." : ", or call LibTorch.Load before anything else loads libtorch."));
     }
 
-    private static string FinalTarget(string path) => File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+    // A folder above the file may be a link as well as the file itself.
+    private static string FinalTarget(string path)
+    {
+        var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+        return Path.GetDirectoryName(target) is { } folder ? Path.Combine(FinalTarget(folder), Path.GetFileName(target)) : target;
+    }
 
     // The application's own comes first, since it is of the version that the application's TorchSharp is of.
     private string FindBridge(string libTorch)

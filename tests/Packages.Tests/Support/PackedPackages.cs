@@ -21,7 +21,7 @@ public sealed class PackedPackages : IDisposable
         _environment = new()
         {
             ["NUGET_PACKAGES"] = Path.Combine(_root, "cache"),
-            ["NUGET_FALLBACK_PACKAGES"] = BuiltWith("NuGetPackageRoot"),
+            ["NUGET_FALLBACK_PACKAGES"] = PackagesOfOthers(),
             ["DOTNET_CLI_HOME"] = _root,
             ["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1",
             ["DOTNET_NOLOGO"] = "1",
@@ -71,6 +71,18 @@ public sealed class PackedPackages : IDisposable
     }
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
+
+    // Whoever has run the sample by hand has packages of ours among the others, which NuGet would take rather than those packed now.
+    private string PackagesOfOthers()
+    {
+        var all = BuiltWith("NuGetPackageRoot");
+        if (OperatingSystem.IsWindows())
+            return all;
+        var others = Directory.CreateDirectory(At("others")).FullName;
+        foreach (var package in Directory.GetDirectories(all).Where(folder => !Path.GetFileName(folder).StartsWith("mlnetmlp.", StringComparison.OrdinalIgnoreCase)))
+            Directory.CreateSymbolicLink(Path.Combine(others, Path.GetFileName(package)), package);
+        return others;
+    }
 
     private static IEnumerable<string> Sources(string folder) => Directory.GetFiles(folder, "*", SearchOption.AllDirectories)
         .Where(file => !Path.GetRelativePath(folder, file).Split(Path.DirectorySeparatorChar).Any(part => part is "bin" or "obj"));
