@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 
 namespace MlNetMlp.Doctor;
 
@@ -26,16 +27,24 @@ internal sealed record Application(string Path)
     }
 
     /// <summary>Reports from a process that runs on the application's dependencies.</summary>
-    /// <returns>Its exit code.</returns>
+    /// <returns>0 where libtorch can be used, else 1.</returns>
     public int Report()
     {
-        var host = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? (Environment.ProcessPath is { } path && System.IO.Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet");
         var start = new ProcessStartInfo(
-            host,
-            ["exec", "--depsfile", Dependencies, "--runtimeconfig", Settings, typeof(Application).Assembly.Location, ReportCommand, System.IO.Path.GetDirectoryName(Path)!]);
+            Host(), ["exec", "--depsfile", Dependencies, "--runtimeconfig", Settings, typeof(Application).Assembly.Location, ReportCommand, System.IO.Path.GetDirectoryName(Path)!]);
         using var process = Process.Start(start)!;
         process.WaitForExit();
-        return process.ExitCode;
+        if (process.ExitCode is not (0 or 1))
+            Console.WriteLine($"The process that looked ended with exit code {process.ExitCode}: either .NET does not start with the application's settings, or a native library brought it down.");
+        return process.ExitCode == 0 ? 0 : 1;
+    }
+
+    // The dotnet that runs this program: it need not be in the path.
+    private static string Host()
+    {
+        var root = System.IO.Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..");
+        var host = System.IO.Path.GetFullPath(System.IO.Path.Combine(root, OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet"));
+        return File.Exists(host) ? host : "dotnet";
     }
 
     private static Application? In(string folder, SearchOption depth) => Directory.GetFiles(folder, "*.runtimeconfig.json", depth)
