@@ -52,7 +52,7 @@ public sealed class SampleRow
 }
 
 /// <summary>Generated rows, and data views of them.</summary>
-public static class Samples
+internal static class Samples
 {
     private const int Groups = 4;
     private const int AllWords = 6;

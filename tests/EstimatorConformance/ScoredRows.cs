@@ -7,7 +7,7 @@ namespace MlNetMlp.Conformance;
 /// <param name="Scores">The scores of each row: one, or one for each class.</param>
 /// <param name="Probabilities">The probability of each row, where there is one.</param>
 /// <param name="Predicted">The predicted label of each row as text, where there is one; keys by their number.</param>
-public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string[]? Predicted)
+internal sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string[]? Predicted)
 {
     private const double LeastAgreement = 0.9;
 

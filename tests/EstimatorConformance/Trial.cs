@@ -6,7 +6,7 @@ namespace MlNetMlp.Conformance;
 
 /// <summary>One run of one check on one estimator: a fresh context, data and options to begin with.</summary>
 /// <param name="subject">The estimator.</param>
-public sealed class Trial(Subject subject)
+internal sealed class Trial(Subject subject)
 {
     /// <summary>Number of rows that models are trained on.</summary>
     public const int RowCount = 240;

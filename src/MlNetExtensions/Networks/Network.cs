@@ -98,7 +98,7 @@ public abstract class Network : nn.Module<Tensor, Tensor>
     /// <param name="definition">The definition.</param>
     /// <param name="weights">The weights that a file holds.</param>
     /// <exception cref="ModelFormatException">A tensor is missing, has another shape, or is unknown to the network.</exception>
-    public static void CheckWeights(NetworkDefinition definition, WeightSet weights) => TakeWeights(definition, weights.Read());
+    internal static void CheckWeights(NetworkDefinition definition, WeightSet weights) => TakeWeights(definition, weights.Read());
 
     /// <summary>Takes the weights of a network without building it.</summary>
     /// <param name="definition">The definition.</param>
