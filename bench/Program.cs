@@ -27,10 +27,12 @@ var benchmarks = new Dictionary<string, Action>
     ["forecasttime"] = Forecast.Time,
     ["causal"] = () => Causal.Run(options),
     ["table"] = () => Table.Run(options),
+    ["tabular"] = () => Tabular.Run(options),
+    ["tabulartime"] = TabularTime.Run,
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields, images and causal parts=a,b");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=Option:value,…, fields, images and causal parts=a,b");
     return 2;
 }
 
