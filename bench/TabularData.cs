@@ -119,7 +119,7 @@ internal sealed record TabularSet(string Name, TabularTask Task, string File, st
 
         IDataView Load(string name, string[][] rows)
         {
-            var path = Path.Combine(scratch, $"{this.Name}.{name}.tsv");
+            var path = Path.Combine(scratch, $"{this.Name}.{split}.{most}.{name}.tsv");
             System.IO.File.WriteAllLines(path, rows.Select(line =>
                 string.Join('\t', numbers.Select(i => MissingWords.Contains(line[i]) ? "NaN" : line[i]).Prepend(Target(line[label])).Concat(keys.Select(i => MissingWords.Contains(line[i]) ? "" : line[i])))));
             List<TextLoader.Column> columns = [new("Target", DataKind.Single, 0)];

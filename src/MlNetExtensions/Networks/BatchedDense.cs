@@ -96,5 +96,6 @@ public sealed class BatchedDense : Module<Tensor, Tensor>
     /// <summary>Applies the layers.</summary>
     /// <param name="input">x [networks, rows, inputs].</param>
     /// <returns>y [networks, rows, outputs].</returns>
-    public override Tensor forward(Tensor input) => baddbmm(bias, input, weight, 1, _factor);
+    // TorchSharp 0.107 takes what is added last, not first.
+    public override Tensor forward(Tensor input) => input.baddbmm(weight, bias, 1, _factor);
 }

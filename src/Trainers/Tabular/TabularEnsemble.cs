@@ -105,7 +105,7 @@ internal sealed class TabularEnsemble : Network
                 var number = NumberOf(x.narrow(1, start, width), known!.narrow(0, firstKnown, count));
                 if (count > _definition.MaxOneHot)
                 {
-                    places.Add(where(number.IsAbove(0), number.Plus(firstRow - 1), number));
+                    places.Add(where(number.IsAbove(0), number.PlusWhole(firstRow - 1), number));
                     firstRow += count;
                 }
                 else
@@ -175,7 +175,7 @@ internal sealed class TabularEnsemble : Network
         var flat = keys.contiguous();
         var place = searchsorted(known, flat).minimum(tensor(known.shape[0] - 1, device: keys.device));
         var isKnown = known.index_select(0, place.flatten()).view(place.shape).eq(flat);
-        return where(isKnown, place.Plus(1), zeros_like(place));
+        return where(isKnown, place.PlusWhole(1), zeros_like(place));
     }
 
     // A column of several keys has the mean of those that are there.

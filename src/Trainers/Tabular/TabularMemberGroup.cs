@@ -69,8 +69,7 @@ internal sealed class TabularMemberGroup : IDisposable
         Members.to(device);
         if (fits)
             Fit();
-        _parameters = new FlatParameters(Members, static (name, _) => IsWeight(name) || name == "scale", static (name, _) => name == "scale" ? ScaleFactor : IsWeight(name) ? 1 : SmallFactor);
-        _adam = new Adam(_parameters, Beta1, Beta2, weightDecay: options.WeightDecay);
+        (_parameters, _adam) = Optimize(Members, options.WeightDecay);
         if (Members.Table is { } table)
             _rowAdam = new RowAdam(table, beta2: Beta2);
         if (options.Dropout > 0)
@@ -82,14 +81,47 @@ internal sealed class TabularMemberGroup : IDisposable
         Members.Dropout = _dropout;
         if (Members.Embedding is { } embedding)
             embedding.IsRecording = true;
-
-        static bool IsWeight(string name) => name.EndsWith(".weight", StringComparison.Ordinal);
     }
 
     /// <summary>The first member of the group.</summary>
     public int First { get; }
 
     public TabularMembers Members { get; }
+
+    /// <summary>
+    /// The optimiser of all weights but the vectors of keys: weights of layers as they are, the scale of the inputs six times as fast, biases and periodic functions at a tenth and without decay.
+    /// </summary>
+    public static (FlatParameters Parameters, Adam Adam) Optimize(TabularMembers members, double weightDecay)
+    {
+        var parameters = new FlatParameters(members, static (name, _) => IsWeight(name) || IsScale(name), static (name, _) => IsScale(name) ? ScaleFactor : IsWeight(name) ? 1 : SmallFactor);
+        return (parameters, new Adam(parameters, Beta1, Beta2, weightDecay: weightDecay));
+
+        static bool IsWeight(string name) => name.EndsWith(".weight", StringComparison.Ordinal);
+
+        static bool IsScale(string name) => name == "scale";
+    }
+
+    /// <summary>The mean loss over the batch, summed over the members: each gets the gradient that it would get alone.</summary>
+    /// <param name="outputs">Numbers or logits [members, batch, outputs].</param>
+    /// <param name="labels">Labels of the rows of all members, one member behind the other.</param>
+    /// <param name="weights">Their weights, or null.</param>
+    /// <param name="classes">Number of classes; 0 for a number.</param>
+    /// <param name="labelSmoothing">Share of the target spread over the classes.</param>
+    public static Tensor Loss(Tensor outputs, Tensor labels, Tensor? weights, int classes, double labelSmoothing)
+    {
+        var share = 1.0 / outputs.shape[1];
+        if (classes == 0)
+        {
+            var errors = outputs.flatten().sub(labels);
+            return errors.dot(weights is null ? errors : errors.mul(weights)).Times(share);
+        }
+
+        var logits = outputs.view(-1, classes);
+        var sum = weights is null
+            ? nn.functional.cross_entropy(logits, labels, reduction: nn.Reduction.Sum, label_smoothing: labelSmoothing)
+            : nn.functional.cross_entropy(logits, labels, reduction: nn.Reduction.None, label_smoothing: labelSmoothing).dot(weights);
+        return sum.Times(share);
+    }
 
     /// <summary>Draws the orders of an epoch.</summary>
     /// <param name="steps">Steps of the epoch.</param>
@@ -122,7 +154,7 @@ internal sealed class TabularMemberGroup : IDisposable
         _parameters.ZeroGradient();
         _rowAdam?.Clear();
         var outputs = Members.call(Gather(_rows.X, places), _rows.Keys is null ? null : Gather(_rows.Keys, places));
-        var loss = Loss(outputs, _rows.Labels.index_select(0, places), _rows.Weights?.index_select(0, places));
+        var loss = Loss(outputs, _rows.Labels.index_select(0, places), _rows.Weights?.index_select(0, places), _classes, _options.LabelSmoothing);
         loss.backward();
         Members.Embedding?.AddGradients();
         _rowAdam?.Collect();
@@ -179,22 +211,6 @@ internal sealed class TabularMemberGroup : IDisposable
             places.Dispose();
         foreach (var generator in _random)
             generator.Dispose();
-    }
-
-    /// <summary>The mean over the batch, summed over the members: each gets the gradient that it would get alone.</summary>
-    private Tensor Loss(Tensor outputs, Tensor labels, Tensor? weights)
-    {
-        if (_classes == 0)
-        {
-            var errors = outputs.flatten().sub(labels);
-            return errors.dot(weights is null ? errors : errors.mul(weights)).Times(1.0 / _batch);
-        }
-
-        var logits = outputs.view(-1, _classes);
-        var sum = weights is null
-            ? nn.functional.cross_entropy(logits, labels, reduction: nn.Reduction.Sum, label_smoothing: _options.LabelSmoothing)
-            : nn.functional.cross_entropy(logits, labels, reduction: nn.Reduction.None, label_smoothing: _options.LabelSmoothing).dot(weights);
-        return sum.Times(1.0 / _batch);
     }
 
     private Tensor Gather(Tensor rows, Tensor places) => rows.index_select(0, places).view(Members.Count, -1, rows.shape[1]);

@@ -32,7 +32,7 @@ internal sealed class TabularNetworkFit : IDisposable
     private readonly TabularNetwork.Options _options;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly int _threads = get_num_threads();
-    private readonly DisposeScope _scope = NewDisposeScope();
+    private readonly DisposeScope _scope;
     private readonly TabularNetworkDefinition _definition;
     private readonly TabularEnsemble _network;
     private readonly TabularJudge? _judge;
@@ -63,6 +63,9 @@ internal sealed class TabularNetworkFit : IDisposable
 
         _network = (TabularEnsemble)run.Create(_definition);
         _network.to(CPU);
+
+        // The network outlives the fit.
+        _scope = NewDisposeScope();
         if (inputs is not null)
         {
             _network.SetInputs(inputs);
