@@ -125,7 +125,7 @@ internal sealed class TabularEnsemble : Network
     public override Tensor forward(Tensor x)
     {
         var (plain, keys) = Prepare(x);
-        return Mean(members.call(Shared(plain)!, Shared(keys)));
+        return FromMembers(members.call(Shared(plain)!, Shared(keys)));
 
         Tensor? Shared(Tensor? rows) => rows?.unsqueeze(0).expand(_definition.Members, -1, -1);
     }
@@ -133,11 +133,11 @@ internal sealed class TabularEnsemble : Network
     /// <summary>The mean of what members put out: of numbers, or of probabilities as their logarithm or logit.</summary>
     /// <param name="outputs">Numbers or logits [members, rows, outputs].</param>
     /// <returns>Raw outputs [rows, outputs].</returns>
-    private Tensor Mean(Tensor outputs)
+    public Tensor FromMembers(Tensor outputs)
     {
         if (_definition.Classes == 0)
             return outputs.mean([0L]).clamp(range!.select(0, 0), range.select(0, 1));
-        var logs = outputs.mul(temperature!).log_softmax(2).logsumexp(0).Plus(-Math.Log(_definition.Members));
+        var logs = outputs.mul(temperature!).log_softmax(2).logsumexp(0).Plus(-Math.Log(outputs.shape[0]));
         return _definition.IsBinary ? logs.narrow(1, 1, 1).sub(logs.narrow(1, 0, 1)) : logs;
     }
 

@@ -13,6 +13,7 @@ internal sealed class TabularInputs
     /// <summary>Features are cut to this, beyond which distances of two overflow.</summary>
     public const float Far = 8e37f;
 
+    private const float LeastDistance = 1e-36f;
     private const int RowsPerKnot = 30;
     private const int FewestKnots = 10;
     private const int MostKnots = 1000;
@@ -115,7 +116,7 @@ internal sealed class TabularInputs
     /// <summary>A definition with all that options say.</summary>
     public static TabularNetworkDefinition Complete(TabularNetwork.Options options, TabularNetworkDefinition definition) => definition with
     {
-        Members = options.Members,
+        Members = options.OutOfFold ? options.Folds : options.Members,
         HiddenSize = options.HiddenSize,
         HiddenLayers = options.HiddenLayers,
         Activation = options.Activation,
@@ -149,9 +150,7 @@ internal sealed class TabularInputs
         switch (_scaling)
         {
             case NumericScaling.Quantile:
-                var knots = InputKnots.AtQuantiles(sorted, weights, 1, _knots);
-                _positions.AddRange(knots.Positions);
-                _values.AddRange(knots.Values);
+                AddKnots(InputKnots.AtQuantiles(sorted, weights, 1, _knots));
                 break;
             case NumericScaling.Robust:
                 var quartiles = (double)Quantile(sorted, weights, 0.75) - Quantile(sorted, weights, 0.25);
@@ -162,6 +161,20 @@ internal sealed class TabularInputs
                 AddAffine(mean, deviation);
                 break;
         }
+    }
+
+    private void AddKnots(InputKnots knots)
+    {
+        var before = float.NegativeInfinity;
+        foreach (var position in knots.Positions)
+        {
+            // The slope between two knots must be a number.
+            if (position - before > LeastDistance)
+                before = position;
+            _positions.Add(before);
+        }
+
+        _values.AddRange(knots.Values);
     }
 
     private void AddAffine(double centre, double width)

@@ -114,7 +114,7 @@ namespace MlNetMlp.Tabular
     /// | --- | --- |
     /// | Machine learning tasks | regression, binary and multiclass classification |
     /// | Is normalization required? | no: features are scaled inside, missing ones are filled |
-    /// | Is caching required? | no: rows are kept in memory, within the option `MemoryBudget` |
+    /// | Is caching required? | no: rows are kept in memory, as many as half of the option `MemoryBudget` holds |
     /// | Required NuGet in addition to Microsoft.ML | MlNetMlp.Trainers |
     /// | Exportable to ONNX | no |
     ///
@@ -134,6 +134,21 @@ namespace MlNetMlp.Tabular
     public sealed class TabularNetwork(TabularNetwork.Options options) : INetworkMethod
     {
         internal const double DefaultFrequencyScale = 0.1;
+        internal const string OutOfFoldName = "outOfFold.scores";
+
+        /// <summary>The scores of the training rows by the members that did not train on them, for what is stacked upon them or judged by them.</summary>
+        /// <param name="model">A fitted or loaded model that was trained with <see cref="Options.OutOfFold"/>, alone or at the end of a chain.</param>
+        /// <returns>
+        /// One array for each row in the order of the training data, without those that have no label or a weight of 0: the number, the logit, or the probabilities of the classes.
+        /// </returns>
+        /// <exception cref="ArgumentException">The model holds no such scores.</exception>
+        public static float[][] GetOutOfFoldScores(ITransformer model)
+        {
+            if (NetworkModel.Find(model)?.State is not { } state || !state.TryGet(OutOfFoldName, out var scores))
+                throw new ArgumentException("The model holds no out-of-fold scores: train a TabularNetwork with the option 'OutOfFold'.", nameof(model));
+            var width = (int)scores.Shape[1];
+            return [.. scores.Floats.ToArray().Chunk(width)];
+        }
 
         /// <summary>
         /// Options of <see cref="TabularNetwork"/>. Of the options of all networks one has another default and meaning:
@@ -242,6 +257,12 @@ namespace MlNetMlp.Tabular
             /// <summary>Whether predicted numbers are kept within the range of the training labels; true by default. Classification ignores it.</summary>
             public bool ClipPredictions { get; init; } = true;
 
+            /// <summary>
+            /// Whether each part of the rows has a member of its own, in place of <see cref="Members"/>, and the scores of the rows by the members that did not train on them are kept in the
+            /// model: see <see cref="GetOutOfFoldScores"/>; false by default.
+            /// </summary>
+            public bool OutOfFold { get; init; }
+
             /// <inheritdoc/>
             public override IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
             {
@@ -251,6 +272,8 @@ namespace MlNetMlp.Tabular
                     yield return new ValidationResult($"option 'CategoricalColumns' must name columns of keys, each once, but was {CategoricalColumns}");
                 if (CategoricalColumns.Contains(LabelColumnName))
                     yield return new ValidationResult($"option 'CategoricalColumns' must not have the label column '{LabelColumnName}' among it, which is what is predicted");
+                if (OutOfFold && (Folds == 1 || ValidationColumnName is not null || ValidationData is not null))
+                    yield return new ValidationResult("option 'OutOfFold' must be False where 'Folds' is 1, or where a column or data of their own say which rows judge");
                 if (MaxTrainingTime <= TimeSpan.Zero)
                     yield return new ValidationResult($"option 'MaxTrainingTime' must be above zero, but was {MaxTrainingTime}");
             }

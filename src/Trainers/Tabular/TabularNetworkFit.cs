@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
+using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 using MlNetMlp.Training;
 using TorchSharp;
@@ -43,12 +44,13 @@ internal sealed class TabularNetworkFit : IDisposable
     private TabularMemberGroup[] _groups = [];
     private Tensor? _bestOutputs;
     private readonly int _judgedRows;
+    private readonly long[][] _heldRows = [];
     private int _epochs;
 
     public TabularNetworkFit(TrainingSet data, TaskHead head, TrainingRun run, TabularNetwork.Options options)
     {
         (_data, _head, _run, _options) = (data, head, run, options);
-        using var all = data.All();
+        using var all = ReadRows();
         var weights = all.Weights is null || all.Weights.eq(ones_like(all.Weights)).all().item<bool>() ? null : all.Weights;
         TabularInputs? inputs = null;
         if (run.Initial is null)
@@ -84,6 +86,7 @@ internal sealed class TabularNetworkFit : IDisposable
         var most = _judgedRows = held.Max(part => part.Length);
         if (most > 0)
         {
+            _heldRows = held;
             _judgedPlaces = tensor(held.SelectMany((part, member) => Enumerable.Range(0, part.Length).Select(i => ((long)member * most) + i)).ToArray());
             var places = tensor(held.SelectMany(part => part).ToArray());
             _judge = new TabularJudge(head, _definition.Classes, options.Selection, heldRows.Labels.index_select(0, places), heldRows.Weights?.index_select(0, places));
@@ -122,6 +125,8 @@ internal sealed class TabularNetworkFit : IDisposable
             throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "a weight");
         if (_options.Calibrate && _definition.Classes > 0 && _bestOutputs is not null)
             _network.InverseTemperature = (float)_judge!.InverseTemperature(_bestOutputs);
+        if (_options.OutOfFold && _bestOutputs is not null)
+            KeepOutOfFold(_bestOutputs);
         monitor.Finish(reason);
         _network.eval();
         return _network;
@@ -191,6 +196,25 @@ internal sealed class TabularNetworkFit : IDisposable
         Array.ForEach(_groups, group => group.BeginEpoch(_stepsPerEpoch, dropout));
     }
 
+    /// <summary>The scores of all rows by the members that did not train on them.</summary>
+    private void KeepOutOfFold(Tensor outputs)
+    {
+        using var scope = NewDisposeScope();
+        var width = _head.Outputs;
+        var raw = TensorMemory.ToFloats(_network.FromMembers(outputs.unsqueeze(0)));
+        var scores = new float[raw.Length];
+        var from = 0;
+        foreach (var row in _heldRows.SelectMany(rows => rows))
+        {
+            var score = scores.AsSpan((int)row * width, width);
+            raw.AsSpan(from, width).CopyTo(score);
+            _head.Finish(score);
+            from += width;
+        }
+
+        _run.KeepState([NamedTensor.Of(TabularNetwork.OutOfFoldName, scores, scores.Length / width, width)]);
+    }
+
     /// <summary>Some steps of all members.</summary>
     private double Steps(int first, int count, int step)
     {
@@ -254,6 +278,16 @@ internal sealed class TabularNetworkFit : IDisposable
     private static int ChooseBatch(int rows) => Math.Min(256, Math.Max(32, 1 << (int)Math.Round(Math.Log2(Math.Max(1, rows / 16.0)))));
 
     private static int ChooseEpochs(int rows) => Math.Clamp(560_000 / rows, 16, 256);
+
+    // NOTE[DIFF]: of a set that does not fit the memory budget, as many rows as half of it holds are drawn at random: members read rows in orders of their own, again and again.
+    private RowBlock ReadRows()
+    {
+        if (!_data.IsStreamed)
+            return _data.All();
+        var count = (int)Math.Clamp(_data.BufferRows / 2, 1, _data.RowCount);
+        _run.Log($"Warning: {_data.RowCount} rows do not fit the memory budget: {count} of them, drawn at random, train the network. Raise the option 'MemoryBudget' to use more.");
+        return _data.Sample(count);
+    }
 
     private TabularRows Prepare(RowBlock block, Tensor? weights)
     {

@@ -195,7 +195,10 @@ public sealed class TabularNetworkTests
             foreach (var scaling in Enum.GetValues<NumericScaling>())
             {
                 var view = Ml.Data.LoadFromEnumerable(features.Zip(labels, (x, y) => new PlainRow { Features = x, Label = y }), PlainSchema(features[0].Length));
-                var scores = Scores(Ml.Regression.Trainers.TabularNetwork(Small with { NumericScaling = scaling, Epochs = 2 }).Fit(view), view);
+                var model = Ml.Regression.Trainers.TabularNetwork(Small with { NumericScaling = scaling, Epochs = 2 });
+                var fault = Record.Exception(() => model.Fit(view));
+                Assert.True(fault is null, $"{name}, {scaling}: {fault}");
+                var scores = Scores(model.Fit(view), view);
 
                 // Labels are standardised and back, which rounds.
                 var rounding = 1e-6f * (labels.Max() - labels.Min());
@@ -271,6 +274,38 @@ public sealed class TabularNetworkTests
     }
 
     [Fact]
+    public void Scores_of_rows_by_members_that_did_not_train_on_them_know_nothing_of_random_labels()
+    {
+        const int count = 400;
+        var rows = Numbers(count, 6, (random, i) => (float)random.NextNormal());
+        var random = new Random(8);
+        Array.ForEach(rows.Rows, row => row.Flag = random.Next(2) == 1);
+        var options = Small with { LabelColumnName = "Flag", OutOfFold = true, Dropout = 0, HiddenSize = 64, Epochs = 40, Selection = EpochSelection.Last };
+        var model = Ml.BinaryClassification.Trainers.TabularNetwork(options).Fit(rows.View);
+        using var stream = new MemoryStream();
+        Ml.Model.Save(model, rows.View.Schema, stream);
+        var scores = TabularNetwork.GetOutOfFoldScores(new MLContext().Model.Load(stream, out _));
+        Assert.Equal(count, scores.Length);
+        Assert.Equal(scores, TabularNetwork.GetOutOfFoldScores(model));
+        var most = Math.Max(rows.Rows.Count(row => row.Flag), rows.Rows.Count(row => !row.Flag)) / (double)count;
+        var accuracy = scores.Zip(rows.Rows).Count(pair => pair.First[0] > 0 == pair.Second.Flag) / (double)count;
+        Assert.InRange(accuracy, 1 - most - 0.075, most + 0.075);
+        Assert.True(Ml.BinaryClassification.Evaluate(model.Transform(rows.View), "Flag").Accuracy > most + 0.15);
+        Assert.Throws<ArgumentException>(() => TabularNetwork.GetOutOfFoldScores(Ml.BinaryClassification.Trainers.TabularNetwork(Small with { LabelColumnName = "Flag" }).Fit(rows.View)));
+    }
+
+    [Fact]
+    public void Rows_beyond_the_memory_budget_are_drawn_at_random_and_keep_within_it()
+    {
+        var rows = Numbers(12_000, 40, (random, i) => (float)random.NextNormal());
+        var (ml, lines) = (new MLContext(1), new List<string>());
+        ml.Log += (_, line) => lines.Add(line.Message);
+        var model = ml.Regression.Trainers.TabularNetwork(Small with { MemoryBudget = 1_000_000, Epochs = 3 }).Fit(rows.View);
+        Assert.Contains(lines, line => line.Contains("12000 rows do not fit", StringComparison.Ordinal));
+        Assert.True(Ml.Regression.Evaluate(model.Transform(rows.View)).RSquared > 0.8);
+    }
+
+    [Fact]
     public void Time_that_is_short_shortens_the_training()
     {
         var rows = Rows(400, 11);
@@ -284,7 +319,7 @@ public sealed class TabularNetworkTests
         (TabularNetwork.Options Options, string Name)[] wrong =
         [
             (Small with { CategoricalColumns = ["A", "A"] }, "CategoricalColumns"), (Small with { CategoricalColumns = ["Label"] }, "CategoricalColumns"),
-            (Small with { CategoricalColumns = [""] }, "CategoricalColumns"), (Small with { MaxTrainingTime = TimeSpan.Zero }, "MaxTrainingTime"),
+            (Small with { CategoricalColumns = [""] }, "CategoricalColumns"), (Small with { MaxTrainingTime = TimeSpan.Zero }, "MaxTrainingTime"), (Small with { OutOfFold = true, Folds = 1 }, "OutOfFold"),
         ];
         foreach (var (options, name) in wrong)
             Assert.Contains($"'{name}'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => Ml.Regression.Trainers.TabularNetwork(options)).Message, StringComparison.Ordinal);
