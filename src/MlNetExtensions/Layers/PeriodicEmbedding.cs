@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace MlNetMlp.Layers;
 
 /// <summary>
-/// Learned periodic functions of single numbers, for several networks at once: each number z becomes a_i + Σ_f A_if·cos(w_f·z + b_f), with weights of its own for every number
+/// Learned periodic functions of single numbers, for several networks at once: each number z becomes a_i + Σ_f A_if·cos(2π·w_f·z + b_f), with weights of its own for every number
 /// and network (Gorishniy and others, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022; with a bias in the cosine as in Holzmüller and others, "Better by
 /// Default", 2024).
 /// </summary>
@@ -47,7 +47,7 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    /// <summary>w [networks, F, D], in radians.</summary>
+    /// <summary>w [networks, F, D].</summary>
     public Parameter Frequency => frequency;
 
     /// <summary>b [networks, F, D].</summary>
@@ -72,14 +72,14 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
     /// <returns>The number.</returns>
     public static long WeightCountOf(int networks, int numbers, int frequencies) => (long)networks * numbers * (((Sums + 2L) * frequencies) + Sums);
 
-    /// <summary>Draws w/2π from N(0, deviation²), b from U(−π, π), A and a from U(−1, 1)/√F.</summary>
+    /// <summary>Draws w from N(0, deviation²), b from U(−π, π), A and a from U(−1, 1)/√F.</summary>
     /// <param name="random">The stream of random numbers.</param>
     /// <param name="deviation">Standard deviation of the frequencies.</param>
     public void Initialize(Generator random, double deviation)
     {
         using var noGradient = no_grad();
         var bound = 1 / Math.Sqrt(_frequencies);
-        frequency.normal_(0, 2 * Math.PI * deviation, random);
+        frequency.normal_(0, deviation, random);
         phase.uniform_(-Math.PI, Math.PI, random);
         amplitude.uniform_(-bound, bound, random);
         offset.uniform_(-bound, bound, random);
@@ -95,10 +95,10 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
         if (isOnHost && (records || !is_grad_enabled()))
             return OnHost(input, records);
         var z = input.narrow(2, 0, _numbers).unsqueeze(2);                                        // [k, n, 1, D]
-        var cosines = z.mul(frequency.unsqueeze(1)).Plus(phase.unsqueeze(1)).cos();               // [k, n, F, D]
+        var cosines = z.mul(frequency.unsqueeze(1)).Times(2 * Math.PI).Plus(phase.unsqueeze(1)).cos();   // [k, n, F, D]
         var sums = new Tensor[Sums];
         for (var i = 0; i < Sums; i++)
-            sums[i] = cosines.mul(amplitude.select(1, i).unsqueeze(1)).sum(2L);                   // Σ_f A_if·cos(w_f·z + b_f): [k, n, D]
+            sums[i] = cosines.mul(amplitude.select(1, i).unsqueeze(1)).sum(2L);                   // Σ_f A_if·cos(2π·w_f·z + b_f): [k, n, D]
         return stack(sums, 2).Plus(offset.unsqueeze(1)).flatten(2);
     }
 
@@ -148,7 +148,7 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
     // Several threads may score at once, but one trains.
     private CosineSumWeights[] HostWeights(bool reuse)
     {
-        var weights = reuse && _host is { } kept ? kept : [.. Enumerable.Range(0, _networks).Select(_ => new CosineSumWeights(_numbers, _frequencies, Sums))];
+        var weights = reuse && _host is { } kept ? kept : [.. Enumerable.Range(0, _networks).Select(_ => new CosineSumWeights(_numbers, _frequencies, Sums) { Unit = 2 * MathF.PI })];
         ReadOnlySpan<float> w = TensorMemory.Floats(frequency), b = TensorMemory.Floats(phase), a = TensorMemory.Floats(amplitude), c = TensorMemory.Floats(offset);
         var count = _frequencies * _numbers;
         for (var i = 0; i < _networks; i++)

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
@@ -102,6 +103,10 @@ internal sealed class CosineSumWeights
 
     public int Padded { get; }
 
+    /// <summary>What frequencies are multiplied by to be radians.</summary>
+    public float Unit { get; init; } = 1;
+
+    /// <summary>w in radians.</summary>
     public AlignedFloats Frequency { get; }
 
     public AlignedFloats Phase { get; }
@@ -111,13 +116,15 @@ internal sealed class CosineSumWeights
     public AlignedFloats Offset { get; }
 
     /// <summary>Copies weights in.</summary>
-    /// <param name="frequency">w, [frequencies, columns], in radians.</param>
+    /// <param name="frequency">w, [frequencies, columns], in <see cref="Unit"/>.</param>
     /// <param name="phase">b, [frequencies, columns].</param>
     /// <param name="amplitude">A, [sums, frequencies, columns].</param>
     /// <param name="offset">a, [sums, columns].</param>
     public void Set(ReadOnlySpan<float> frequency, ReadOnlySpan<float> phase, ReadOnlySpan<float> amplitude, ReadOnlySpan<float> offset)
     {
         Copy(frequency, Frequency);
+        if (Unit != 1)
+            TensorPrimitives.Multiply(Frequency.Span, Unit, Frequency.Span);
         Copy(phase, Phase);
         Copy(amplitude, Amplitude);
         Copy(offset, Offset);
@@ -272,7 +279,7 @@ internal static unsafe class CosineSumKernel<L, V>
             }
         }
 
-        AddTo(dw, gradient.Frequency + (f * columns) + column, width, part);
+        AddTo(L.Multiply(dw, L.Create(weights.Unit)), gradient.Frequency + (f * columns) + column, width, part);
         AddTo(db, gradient.Phase + (f * columns) + column, width, part);
     }
 

@@ -120,7 +120,7 @@ namespace MlNetMlp.Tabular
     ///
     /// ### Training algorithm details
     /// A number becomes z, the normal score of its rank among the training rows; a missing one is the median, and an input beside it says so where training had missing ones. Constant numbers are left
-    /// out, numbers of two values are -1 or 1. Each z is also read by three learned sums aᵢ + Σ_f A_if·cos(w_f·z + b_f). Keys of columns with few of them enter as inputs of their own, others have
+    /// out, numbers of two values are -1 or 1. Each z is also read by three learned sums aᵢ + Σ_f A_if·cos(2π·w_f·z + b_f). Keys of columns with few of them enter as inputs of their own, others have
     /// learned vectors. All d inputs are multiplied by learned factors s; three layers of h units, SiLU(W·x/√n + b), and a linear one follow. k members are trained at once, each on all rows but
     /// an eighth of its own, with initial weights that are fitted to the rows, Adam with rates of their own for s, the biases and the periodic functions, a rate that rises and falls four times, dropout
     /// and smoothed labels. The weights of one epoch are kept for all members: that with the least product of error rate and log-loss, or the least squared error, on the rows that the members
@@ -262,6 +262,12 @@ namespace MlNetMlp.Tabular
             /// model: see <see cref="GetOutOfFoldScores"/>; false by default.
             /// </summary>
             public bool OutOfFold { get; init; }
+
+            /// <summary>
+            /// Whether the network is trained on all rows in the end; false by default. Regression then holds out none and keeps the last epoch; classification, and all with
+            /// <see cref="OutOfFold"/>, is trained once more, up to the epoch and with the temperature that were found, for twice the time. Not used where a column or data of their own say which rows judge.
+            /// </summary>
+            public bool TrainOnAllRows { get; init; }
 
             /// <inheritdoc/>
             public override IEnumerable<ValidationResult> Validate(ValidationContext validationContext)

@@ -39,12 +39,14 @@ internal sealed class TabularNetworkFit : IDisposable
     private readonly TabularJudge? _judge;
     private readonly Tensor? _judgedPlaces;
     private readonly int _batch;
-    private readonly int _stepsPerEpoch;
+    private readonly TabularRows _rows;
+    private readonly TabularMembers? _initial;
     private readonly LearningRateSchedule _schedule = LearningRateSchedule.Bumps();
-    private TabularMemberGroup[] _groups = [];
-    private Tensor? _bestOutputs;
     private readonly int _judgedRows;
     private readonly long[][] _heldRows = [];
+    private TabularMemberGroup[] _groups = [];
+    private Tensor? _bestOutputs;
+    private int _stepsPerEpoch;
     private int _epochs;
 
     public TabularNetworkFit(TrainingSet data, TaskHead head, TrainingRun run, TabularNetwork.Options options)
@@ -92,41 +94,40 @@ internal sealed class TabularNetworkFit : IDisposable
             _judge = new TabularJudge(head, _definition.Classes, options.Selection, heldRows.Labels.index_select(0, places), heldRows.Weights?.index_select(0, places));
         }
 
-        var (onDevice, heldOnDevice) = (ToDevice(rows), ToDevice(heldRows));
-        var size = run.Device.type == DeviceType.CPU ? GroupSize : _definition.Members;
-        _groups = [.. Enumerable.Range(0, _definition.Members).Chunk(size).Select(part => new TabularMemberGroup(
-            _definition, _network.Members, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => Filled(held[member], most))], onDevice, heldOnDevice, _batch, options,
-            run.Random.Seed, fits: run.Initial is null))];
+        _rows = ToDevice(rows);
+        if (Repeats)
+        {
+            _initial = new TabularMembers(_definition, _definition.Members, CPU);
+            _initial.Exchange(_network.Members, 0, isTarget: false);
+        }
+
+        _groups = Groups(_network.Members, training, [.. held.Select(part => Filled(part, most))], ReferenceEquals(rows, heldRows) ? _rows : ToDevice(heldRows));
     }
+
+    /// <summary>Whether the network is trained once more, on all rows.</summary>
+    private bool Repeats => _options.TrainOnAllRows && _judge is not null && _data.Validation is null;
 
     public Network Run()
     {
         var monitor = _run.Watch(_head, _epochs, (long)_stepsPerEpoch * _batch, patience: 0);
         string reason;
+        var isCancelled = false;
         try
         {
             reason = Train(monitor);
         }
         catch (OperationCanceledException) when (monitor.KeepsBest)
         {
-            reason = "Cancelled; the best so far is kept.";
+            (reason, isCancelled) = ("Cancelled; the best so far is kept.", true);
         }
 
-        var finite = true;
-        foreach (var group in _groups)
-        {
-            group.Restore();
-            finite &= group.IsFinite();
-            group.Members.to(CPU);
-            group.Members.Exchange(_network.Members, group.First, isTarget: true);
-        }
-
-        if (!finite)
-            throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "a weight");
+        Collect(monitor);
         if (_options.Calibrate && _definition.Classes > 0 && _bestOutputs is not null)
             _network.InverseTemperature = (float)_judge!.InverseTemperature(_bestOutputs);
         if (_options.OutOfFold && _bestOutputs is not null)
             KeepOutOfFold(_bestOutputs);
+        if (_initial is not null && !isCancelled)
+            TrainAgain(_initial, monitor);
         monitor.Finish(reason);
         _network.eval();
         return _network;
@@ -136,6 +137,7 @@ internal sealed class TabularNetworkFit : IDisposable
     {
         foreach (var group in _groups)
             group.Dispose();
+        _initial?.Dispose();
         _bestOutputs?.Dispose();
         _scope.Dispose();
     }
@@ -183,11 +185,62 @@ internal sealed class TabularNetworkFit : IDisposable
     private void Plan(TimeSpan perStep, double done)
     {
         var epoch = perStep * _stepsPerEpoch * (1 + (JudgedShare * _judgedRows / ((double)_stepsPerEpoch * _batch)));
-        var left = ((_options.MaxTrainingTime!.Value * UsedShare) - _clock.Elapsed) / epoch;
+        var left = ((_options.MaxTrainingTime!.Value * (Repeats ? UsedShare / 2 : UsedShare)) - _clock.Elapsed) / epoch;
         var fits = Math.Max(1, (int)Math.Floor(done + left));
         if (fits < Math.Min(FewestEpochs, _epochs))
             _run.Log($"Warning: only {fits} epochs of {epoch.TotalSeconds:F1} s fit the time of {_options.MaxTrainingTime}; with less than {FewestEpochs} the network is far from what it could be.");
         _epochs = Math.Min(_epochs, fits);
+    }
+
+    private TabularMemberGroup[] Groups(TabularMembers start, long[][] training, long[][] held, TabularRows heldRows)
+    {
+        var size = _run.Device.type == DeviceType.CPU ? GroupSize : _definition.Members;
+        return [.. Enumerable.Range(0, _definition.Members).Chunk(size).Select(part => new TabularMemberGroup(
+            _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, heldRows, _batch, _options, _run.Random.Seed,
+            fits: _run.Initial is null))];
+    }
+
+    /// <summary>Puts the best weights of the groups into the network.</summary>
+    private void Collect(TrainingMonitor monitor)
+    {
+        foreach (var group in _groups)
+        {
+            group.Restore();
+            if (!group.IsFinite())
+                throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "a weight");
+            group.Members.to(CPU);
+            group.Members.Exchange(_network.Members, group.First, isTarget: true);
+        }
+    }
+
+    /// <summary>The same schedule on all rows, up to the epoch that was best.</summary>
+    private void TrainAgain(TabularMembers start, TrainingMonitor monitor)
+    {
+        Array.ForEach(_groups, group => group.Dispose());
+        _groups = [];
+        long[] every = [.. Enumerable.Range(0, (int)_rows.X.shape[0]).Select(row => (long)row)];
+        _stepsPerEpoch = every.Length / _batch;
+        _groups = Groups(start, [.. Enumerable.Repeat(every, _definition.Members)], [.. Enumerable.Repeat(Array.Empty<long>(), _definition.Members)], _rows);
+        _run.Log($"All rows train the network once more, for {monitor.BestEpoch} epochs.");
+        try
+        {
+            for (var (epoch, step) = (1, 0); epoch <= monitor.BestEpoch; epoch++)
+            {
+                Begin(epoch);
+                for (var first = 0; first < _stepsPerEpoch; first += MostStepsAtOnce)
+                {
+                    var count = Math.Min(MostStepsAtOnce, _stepsPerEpoch - first);
+                    monitor.OnStep(Steps(first, count, step), (long)count * _batch);
+                    step += count;
+                }
+            }
+
+            Collect(monitor);
+        }
+        catch (OperationCanceledException) when (monitor.KeepsBest)
+        {
+            _run.Log("Cancelled; what the rows held out have judged is kept.");
+        }
     }
 
     private void Begin(int epoch)
@@ -326,6 +379,8 @@ internal sealed class TabularNetworkFit : IDisposable
         if (_data.Validation is { } validation)
             return (Same(every), Same([.. Enumerable.Range(0, (int)validation.Rows).Select(row => (long)row)]));
         var classes = _definition.Classes > 0 ? [.. labels.data<long>().ToArray().Select(label => (int)label)] : Ranks(labels.data<float>().ToArray());
+        if (_options.TrainOnAllRows && _definition.Classes == 0 && !_options.OutOfFold)
+            return (Same(every), Same([]));
         if (_options.Folds == 1)
         {
             var shared = HeldOutParts.Choose(classes, _options.ValidationFraction, 1, _run.Random.Seed)[0];

@@ -130,7 +130,7 @@ internal sealed class TabularScorer : IRowScorer
                 var (plain, periodic) = (_definition.PlainInputs, PeriodicEmbedding.Sums * s);
                 var cosines = builder.CosineSums(
                     builder.Input,
-                    Part(weights.Take("members.embedding.frequency", k, _definition.Frequencies, s), member, k),
+                    Radians(Part(weights.Take("members.embedding.frequency", k, _definition.Frequencies, s), member, k)),
                     Part(weights.Take("members.embedding.phase", k, _definition.Frequencies, s), member, k),
                     Part(weights.Take("members.embedding.amplitude", k, PeriodicEmbedding.Sums, _definition.Frequencies, s), member, k),
                     Part(weights.Take("members.embedding.offset", k, PeriodicEmbedding.Sums, s), member, k),
@@ -159,6 +159,13 @@ internal sealed class TabularScorer : IRowScorer
     }
 
     private static ReadOnlySpan<float> Part(ReadOnlyMemory<float> all, int member, int members) => all.Span.Slice(member * (all.Length / members), all.Length / members);
+
+    private static float[] Radians(ReadOnlySpan<float> frequencies)
+    {
+        var turned = new float[frequencies.Length];
+        TensorPrimitives.Multiply(frequencies, 2 * MathF.PI, turned);
+        return turned;
+    }
 
     // Wᵀ/√inputs, with the inputs' own factors.
     private static float[] Transposed(ReadOnlySpan<float> weight, int outputs, ReadOnlySpan<float> scale)

@@ -194,8 +194,8 @@ public class FlatParametersTests
         Assert.Equal(4, grouped.Groups.Count);
         Assert.Equal(grouped.Count, grouped.Groups[^1].End);
         Assert.Equal(plain.DecayedCount, grouped.DecayedCount);
-        using var adam = new Adam(grouped, weightDecay: 0.1);
-        using var slow = new Adam(plain, weightDecay: 0.1);
+        using var adam = new MlNetMlp.Training.Adam(grouped, weightDecay: 0.1);
+        using var slow = new MlNetMlp.Training.Adam(plain, weightDecay: 0.1);
         using var x = Networks.Normal(4, ScalarType.Float64, 6, 5);
         using var y = Networks.Normal(5, ScalarType.Float64, 6, 3);
         var before = network.named_parameters().ToDictionary(p => p.name, p => p.parameter.clone());

@@ -196,9 +196,9 @@ public sealed class TabularNetworkTests
             {
                 var view = Ml.Data.LoadFromEnumerable(features.Zip(labels, (x, y) => new PlainRow { Features = x, Label = y }), PlainSchema(features[0].Length));
                 var model = Ml.Regression.Trainers.TabularNetwork(Small with { NumericScaling = scaling, Epochs = 2 });
-                var fault = Record.Exception(() => model.Fit(view));
+                float[] scores = [];
+                var fault = Record.Exception(() => scores = Scores(model.Fit(view), view));
                 Assert.True(fault is null, $"{name}, {scaling}: {fault}");
-                var scores = Scores(model.Fit(view), view);
 
                 // Labels are standardised and back, which rounds.
                 var rounding = 1e-6f * (labels.Max() - labels.Min());
@@ -292,6 +292,22 @@ public sealed class TabularNetworkTests
         Assert.InRange(accuracy, 1 - most - 0.075, most + 0.075);
         Assert.True(Ml.BinaryClassification.Evaluate(model.Transform(rows.View), "Flag").Accuracy > most + 0.15);
         Assert.Throws<ArgumentException>(() => TabularNetwork.GetOutOfFoldScores(Ml.BinaryClassification.Trainers.TabularNetwork(Small with { LabelColumnName = "Flag" }).Fit(rows.View)));
+    }
+
+    [Fact]
+    public void A_last_fit_on_all_rows_keeps_epoch_and_calibration()
+    {
+        var rows = Rows(200, 12);
+        var options = WithKeys with { LabelColumnName = "Flag", Epochs = 8 };
+        var (once, again) = (Fit(options), Fit(options with { TrainOnAllRows = true }));
+        Assert.Equal(once.LearningCurve, again.LearningCurve);
+        Assert.Equal(Tensor(once, "temperature"), Tensor(again, "temperature"));
+        Assert.NotEqual(Tensor(once, "members.output.weight"), Tensor(again, "members.output.weight"));
+        Assert.Null(Ml.Regression.Trainers.TabularNetwork(WithKeys with { TrainOnAllRows = true }).Fit(View(rows)).Model.Network.LearningCurve.Points[0].ValidationLoss);
+
+        TrainedNetwork Fit(TabularNetwork.Options some) => Ml.BinaryClassification.Trainers.TabularNetwork(some).Fit(View(rows)).Model.Network;
+
+        static float[] Tensor(TrainedNetwork network, string name) => network.Weights.Single(tensor => tensor.Name == name).Floats.ToArray();
     }
 
     [Fact]
