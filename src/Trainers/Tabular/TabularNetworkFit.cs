@@ -12,8 +12,8 @@ namespace MlNetMlp.Tabular;
 /// <summary>One fit of a <see cref="TabularNetwork"/>: it prepares the rows, leads the groups of members through the epochs, and puts the network together.</summary>
 internal sealed class TabularNetworkFit : IDisposable
 {
-    // Members of a group: more of them share the price of an operation, fewer of them can use more processors.
-    private const int GroupSize = 2;
+    // Members of a group: more of them share the price of an operation, fewer of them can use more processors, of which two are nearly everywhere.
+    private const int MostInGroup = 2;
     private const int BlockRows = 4096;
 
     // Steps between two looks at the clock and two reports.
@@ -194,7 +194,7 @@ internal sealed class TabularNetworkFit : IDisposable
 
     private TabularMemberGroup[] Groups(TabularMembers start, long[][] training, long[][] held, TabularRows heldRows)
     {
-        var size = _run.Device.type == DeviceType.CPU ? GroupSize : _definition.Members;
+        var size = _run.Device.type == DeviceType.CPU ? Math.Clamp(_definition.Members / 2, 1, MostInGroup) : _definition.Members;
         return [.. Enumerable.Range(0, _definition.Members).Chunk(size).Select(part => new TabularMemberGroup(
             _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, heldRows, _batch, _options, _run.Random.Seed,
             fits: _run.Initial is null))];
