@@ -168,7 +168,7 @@ internal sealed class TabularNetworkFit : IDisposable
                 isOver = _clock.Elapsed > _options.MaxTrainingTime;
             }
 
-            if (Judge() is not { } judged)
+            if (Judge(monitor) is not { } judged)
                 monitor.OnEpoch(null);
             else if (monitor.OnEpoch((judged.Loss, judged.Metric), judged.IsBest))
                 Array.ForEach(_groups, group => group.Snapshot());
@@ -298,7 +298,7 @@ internal sealed class TabularNetworkFit : IDisposable
         TorchThreads.ForEach(_groups.Length, _threads, work);
     }
 
-    private (double Loss, double Metric, bool IsBest)? Judge()
+    private (double Loss, double Metric, bool IsBest)? Judge(TrainingMonitor monitor)
     {
         if (_judge is null || _judgedPlaces is null)
             return null;
@@ -312,7 +312,7 @@ internal sealed class TabularNetworkFit : IDisposable
         var outputs = cat(parts).view(-1, _definition.MemberOutputs).cpu().index_select(0, _judgedPlaces);
         Array.ForEach(parts, part => part.Dispose());
         if (!outputs.isfinite().all().item<bool>())
-            throw new TrainingDivergedException(0, 0, "an output");
+            throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "an output");
         var judged = _judge.Judge(outputs);
         if (judged.IsBest)
         {
