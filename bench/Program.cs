@@ -29,10 +29,12 @@ var benchmarks = new Dictionary<string, Action>
     ["causal"] = () => Causal.Run(options),
     ["codes"] = () => Codes.Run(options),
     ["table"] = () => Table.Run(options),
+    ["tabular"] = () => Tabular.Run(options),
+    ["tabulartime"] = TabularTime.Run,
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields, images, causal and codes parts=a,b");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=Option:value,…, fields, images, causal and codes parts=a,b");
     return 2;
 }
 
