@@ -2,7 +2,7 @@ using Microsoft.ML;
 using MlNetMlp.Fuzz;
 using MlNetMlp.Persistence;
 
-namespace MlNetMlp.Tests.Persistence;
+namespace MlNetMlp.Tests;
 
 /// <summary>The first of the damaged files that tests/Fuzz makes by the thousand.</summary>
 public sealed class DamagedModelTests
