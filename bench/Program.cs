@@ -24,14 +24,14 @@ var benchmarks = new Dictionary<string, Action>
     ["fields"] = () => Fields.Run(options),
     ["images"] = () => Images.Run(options),
     ["forecast"] = Forecast.Run,
-    ["forecastfull"] = Forecast.Full,
+    ["forecastfull"] = () => Forecast.Full(options),
     ["forecasttime"] = Forecast.Time,
     ["causal"] = () => Causal.Run(options),
     ["table"] = () => Table.Run(options),
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields, images and causal parts=a,b");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields, images and causal parts=a,b; forecastfull minutes=6");
     return 2;
 }
 
