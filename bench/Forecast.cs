@@ -67,21 +67,26 @@ internal static class Forecast
         Fit(rows, "mixer with quantiles", Series with { Quantiles = [0.1, 0.5, 0.9] }, Mixer);
     }
 
-    /// <summary>The published recipe, as far as it gets in some minutes.</summary>
-    public static void Full()
+    /// <summary>The published recipe, as far as it gets in some minutes: <c>minutes=6</c> or as many as there are.</summary>
+    public static void Full(ILookup<string, string> options)
     {
         if (Read() is not { } rows)
             return;
-        using var enough = new CancellationTokenSource(TimeSpan.FromMinutes(MostMinutes));
+        var minutes = options["minutes"].Select(word => double.Parse(word, CultureInfo.InvariantCulture)).FirstOrDefault(MostMinutes);
+        using var enough = new CancellationTokenSource(TimeSpan.FromMinutes(minutes));
         Fit(rows, "published recipe", LongSeries, Recipe with { CancellationToken = enough.Token, KeepBestWhenCancelled = true, Progress = new EpochLines() });
     }
 
     private sealed class EpochLines : IProgress<TrainingProgress>
     {
+        private TimeSpan _last;
+
         public void Report(TrainingProgress value)
         {
-            if (value.IsEndOfEpoch)
-                Console.WriteLine($"forecast: epoch {value.Epoch} after {value.Elapsed.TotalSeconds:F0} s, validation loss {value.ValidationLoss:F4}");
+            if (!value.IsEndOfEpoch && value.Elapsed - _last < TimeSpan.FromMinutes(1))
+                return;
+            _last = value.Elapsed;
+            Console.WriteLine($"forecast: {value}");
         }
     }
 

@@ -24,7 +24,7 @@ var benchmarks = new Dictionary<string, Action>
     ["fields"] = () => Fields.Run(options),
     ["images"] = () => Images.Run(options),
     ["forecast"] = Forecast.Run,
-    ["forecastfull"] = Forecast.Full,
+    ["forecastfull"] = () => Forecast.Full(options),
     ["forecasttime"] = Forecast.Time,
     ["causal"] = () => Causal.Run(options),
     ["codes"] = () => Codes.Run(options),
@@ -34,7 +34,7 @@ var benchmarks = new Dictionary<string, Action>
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=Option:value,…, fields, images, causal and codes parts=a,b");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=Option:value,…, fields, images, causal and codes parts=a,b, forecastfull minutes=n");
     return 2;
 }
 
