@@ -43,12 +43,14 @@ internal static class ElfNeeded
             }
         }
 
-        return strings is { } table ? [.. names.Select(name => NameAt(file, table + name))] : [];
+        return strings is { } table ? [.. names.Select(name => NameAt(file, table, name))] : [];
     }
 
-    private static string NameAt(Stream file, long offset)
+    private static string NameAt(Stream file, long start, long at)
     {
-        if (offset < 0 || offset >= file.Length)
+        // An offset that is out of range wraps round to before the table.
+        var offset = start + at;
+        if (offset < start || offset >= file.Length)
             throw new InvalidDataException("A name lies outside of the file.");
         var name = new byte[LongestName];
         file.Position = offset;
