@@ -109,11 +109,11 @@ internal static class Forms
             var ml = new MLContext(1);
             var path = Path.Combine(folder, "rows.csv");
             using (var stream = File.Create(path))
-                ml.Data.SaveAsText(ml.Data.LoadFromEnumerable(Lazy(count)), stream, separatorChar: ',', headerRow: false, schema: false);
+                ml.Data.SaveAsText(ml.Data.LoadFromEnumerable(Generated.Lazy(count)), stream, separatorChar: ',', headerRow: false, schema: false);
             TextLoader.Column[] columns = [new("Features", DataKind.Single, 0, Generated.Width - 1), new("Label", DataKind.Single, Generated.Width)];
             var text = ml.Data.LoadFromTextFile(path, columns, separatorChar: ',');
             var prepared = ml.Transforms.NormalizeBinning("Features", maximumBinCount: 64).Fit(text).Transform(text);
-            foreach (var (name, view) in new[] { ("objects", ml.Data.LoadFromEnumerable(Lazy(count))), ("csv", text), ("csv, binned", prepared) })
+            foreach (var (name, view) in new[] { ("objects", ml.Data.LoadFromEnumerable(Generated.Lazy(count))), ("csv", text), ("csv, binned", prepared) })
             {
                 foreach (var units in new[] { 100, Units })
                 {
@@ -168,7 +168,7 @@ internal static class Forms
             watch.Start();
             var clock = Stopwatch.StartNew();
             var model = ml.Regression.Trainers.RandomFeatureNetwork(new RandomFeatureNetwork.Options { HiddenUnits = Units, MemoryBudget = 50_000_000, Seed = 1 })
-                .Fit(ml.Data.LoadFromEnumerable(Lazy(count)));
+                .Fit(ml.Data.LoadFromEnumerable(Generated.Lazy(count)));
             var seconds = clock.Elapsed.TotalSeconds;
             stop.Cancel();
             watch.Join();
@@ -182,20 +182,6 @@ internal static class Forms
         var x = (float)(-1 + (2.0 * i / (count - 1)));
         return new Point { Features = [x], Label = (float)target(x) };
     }).ToArray());
-
-    // One object for all rows: ML.NET copies out of it.
-    private static IEnumerable<Generated.Row> Lazy(int count)
-    {
-        var random = new Random(1);
-        var row = new Generated.Row();
-        for (var i = 0; i < count; i++)
-        {
-            for (var j = 0; j < Generated.Width; j++)
-                row.Features[j] = (float)((random.NextDouble() * 2) - 1);
-            row.Label = row.Features[0] + (row.Features[1] * row.Features[2]);
-            yield return row;
-        }
-    }
 
     private static long Resident() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;
 

@@ -24,13 +24,22 @@ internal static class Generated
         var rows = new Row[count];
         for (var i = 0; i < count; i++)
         {
-            var row = rows[i] = new Row();
-            for (var j = 0; j < Width; j++)
-                row.Features[j] = (float)((random.NextDouble() * 2) - 1);
-            row.Label = row.Features[0] + (row.Features[1] * row.Features[2]);
+            rows[i] = new Row();
+            Fill(rows[i], random);
         }
 
         return rows;
+    }
+
+    /// <summary>Rows that are never in memory together: one object for all of them, out of which ML.NET copies.</summary>
+    public static IEnumerable<Row> Lazy(int count)
+    {
+        var (random, row) = (new Random(1), new Row());
+        for (var i = 0; i < count; i++)
+        {
+            Fill(row, random);
+            yield return row;
+        }
     }
 
     public static ScaledMlp.Options Small => new()
@@ -48,4 +57,11 @@ internal static class Generated
 
     public static NetworkPredictionTransformer<RegressionNetworkModel> Fit(MLContext ml, Row[] rows) =>
         ml.Regression.Trainers.ScaledMlp(Small).Fit(ml.Data.LoadFromEnumerable(rows));
+
+    private static void Fill(Row row, Random random)
+    {
+        for (var j = 0; j < Width; j++)
+            row.Features[j] = (float)((random.NextDouble() * 2) - 1);
+        row.Label = row.Features[0] + (row.Features[1] * row.Features[2]);
+    }
 }

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Diagnostics;
+using System.Text.Json;
 using Microsoft.ML;
 
 namespace MlNetMlp.Bench;
@@ -22,27 +24,44 @@ internal static class SingleRow
         using var trees = ml.Model.CreatePredictionEngine<Generated.Row, Prediction>(
             ml.Regression.Trainers.LightGbm().Fit(ml.Data.LoadFromEnumerable(rows)));
 
-        foreach (var (name, engine) in new[] { ("ScaledMlp 28-64-64-1", ours), ("LightGBM, 100 trees", trees) })
+        var data = ml.Data.LoadFromEnumerable(rows);
+        var scorer = Generated.Fit(ml, rows).CreateRowScorer(data.Schema, ["Score"]);
+        byte[][] json = [.. rows.Select(row => JsonSerializer.SerializeToUtf8Bytes(new { row.Features }))];
+        Dictionary<string, object?>[] dictionaries = [.. rows.Select(row => new Dictionary<string, object?> { ["Features"] = row.Features })];
+        var (result, score, output) = (new Prediction(), new float[1], new ArrayBufferWriter<byte>(256));
+        Measure("engine: ScaledMlp 28-64-64-1", i => ours.Predict(rows[i], ref result));
+        Measure("engine: LightGBM, 100 trees", i => trees.Predict(rows[i], ref result));
+        Measure("row scorer: ScaledMlp 28-64-64-1, spans", i => scorer.Score(rows[i].Features, score));
+        Measure("row scorer: the same, dictionaries", i => scorer.Score(dictionaries[i]));
+        Measure("row scorer: the same, JSON", i =>
         {
-            var result = new Prediction();
+            output.ResetWrittenCount();
+            scorer.ScoreJson(json[i], output);
+        });
+
+        void Measure(string name, Action<int> call)
+        {
             for (var i = 0; i < WarmUp; i++)
-                engine.Predict(rows[i % rows.Length], ref result);
+                call(i % rows.Length);
             Thread.Sleep(500);
             for (var i = 0; i < WarmUp; i++)
-                engine.Predict(rows[i % rows.Length], ref result);
+                call(i % rows.Length);
             var ticks = new long[Calls];
             for (var i = 0; i < Calls; i++)
             {
                 var start = Stopwatch.GetTimestamp();
-                engine.Predict(rows[i % rows.Length], ref result);
+                call(i % rows.Length);
                 ticks[i] = Stopwatch.GetTimestamp() - start;
             }
 
             Array.Sort(ticks);
+            var allocated = GC.GetAllocatedBytesForCurrentThread();
             var overall = Stopwatch.StartNew();
             for (var i = 0; i < Calls; i++)
-                engine.Predict(rows[i % rows.Length], ref result);
-            Console.WriteLine($"engine: {name}: median {Micros(ticks[Calls / 2]):F2} µs, p99 {Micros(ticks[Calls * 99 / 100]):F2} µs, mean of an untimed run {overall.Elapsed.TotalMicroseconds / Calls:F2} µs");
+                call(i % rows.Length);
+            Console.WriteLine(
+                $"{name}: median {Micros(ticks[Calls / 2]):F2} µs, p99 {Micros(ticks[Calls * 99 / 100]):F2} µs, mean of an untimed run {overall.Elapsed.TotalMicroseconds / Calls:F2} µs, " +
+                $"{(GC.GetAllocatedBytesForCurrentThread() - allocated) / Calls} bytes allocated for each");
         }
 
         static double Micros(long ticks) => ticks * 1e6 / Stopwatch.Frequency;

@@ -28,7 +28,7 @@ internal static class Streaming
 
         var clock = Stopwatch.StartNew();
         var trainer = ml.Regression.Trainers.ScaledMlp(Generated.Small with { MemoryBudget = Budget, Epochs = 2, BatchSize = 1024 });
-        var model = trainer.Fit(ml.Data.LoadFromEnumerable(Lazy(count)));
+        var model = trainer.Fit(ml.Data.LoadFromEnumerable(Generated.Lazy(count)));
         var seconds = clock.Elapsed.TotalSeconds;
         stop.Cancel();
         watch.Wait();
@@ -36,19 +36,6 @@ internal static class Streaming
         Console.WriteLine($"streaming: {count} rows = {5 * Budget / 1_000_000} MB with a budget of {Budget / 1_000_000} MB, 2 epochs in {seconds:F1} s: "
             + $"resident {before} MB before, {peak} MB at most, {peak - before} MB more; validation loss {model.Model.Network.LearningCurve.Points[^1].ValidationLoss:G3}");
         GC.KeepAlive(warm);
-    }
-
-    private static IEnumerable<Generated.Row> Lazy(int count)
-    {
-        var random = new Random(1);
-        var row = new Generated.Row();
-        for (var i = 0; i < count; i++)
-        {
-            for (var j = 0; j < Generated.Width; j++)
-                row.Features[j] = (float)((random.NextDouble() * 2) - 1);
-            row.Label = row.Features[0] + (row.Features[1] * row.Features[2]);
-            yield return row;
-        }
     }
 
     private static long Resident()

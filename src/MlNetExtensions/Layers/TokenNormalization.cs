@@ -1,3 +1,4 @@
+using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -54,7 +55,7 @@ public sealed class TokenNormalization : nn.Module<Tensor, Tensor>
     public static long WeightCount(TokenNorm norm, int channels) => norm switch
     {
         TokenNorm.None => 0,
-        TokenNorm.Batch => 4L * channels,
+        TokenNorm.Batch => BatchNormalization.WeightCountOf(channels),
         _ => 2L * channels,
     };
 
@@ -85,7 +86,7 @@ public sealed class TokenNormalization : nn.Module<Tensor, Tensor>
                 return nn.functional.layer_norm(input, [shape[^1]], weight, bias, Epsilon);
             case TokenNorm.Batch:
                 using (var tokens = input.reshape(-1, shape[^1]))
-                using (var normalized = nn.functional.batch_norm(tokens, running_mean!, running_var!, weight, bias, training && tokens.shape[0] > 1, momentum: 0.1, eps: Epsilon))
+                using (var normalized = BatchNormalization.Apply(tokens, running_mean!, running_var!, weight!, bias!, training))
                     return normalized.view(shape);
             default:
                 return input.alias();

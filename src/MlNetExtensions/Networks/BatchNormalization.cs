@@ -39,6 +39,16 @@ public sealed class BatchNormalization : Module<Tensor, Tensor>
     /// <summary>Normalises rows: by themselves in training, by those of training in evaluation.</summary>
     /// <param name="input">Values [rows, width].</param>
     /// <returns>Values [rows, width].</returns>
-    public override Tensor forward(Tensor input) =>
-        functional.batch_norm(input, running_mean, running_var, weight, bias, training && input.shape[0] > 1, momentum: 0.1, eps: Epsilon);
+    public override Tensor forward(Tensor input) => Apply(input, running_mean, running_var, weight, bias, training);
+
+    /// <summary>Normalises rows by given tensors.</summary>
+    /// <param name="input">Values [rows, width].</param>
+    /// <param name="mean">Running means [width], which training changes.</param>
+    /// <param name="variance">Running variances [width], which training changes.</param>
+    /// <param name="weight">Gains [width].</param>
+    /// <param name="bias">Shifts [width].</param>
+    /// <param name="isTraining">Whether rows are normalised by themselves, if they are several.</param>
+    /// <returns>Values [rows, width].</returns>
+    internal static Tensor Apply(Tensor input, Tensor mean, Tensor variance, Tensor weight, Tensor bias, bool isTraining) =>
+        functional.batch_norm(input, mean, variance, weight, bias, isTraining && input.shape[0] > 1, momentum: 0.1, eps: Epsilon);
 }

@@ -148,8 +148,7 @@ internal sealed class ConvexReluProgram : IDisposable
         {
             using var scope = NewDisposeScope();
             var rows = Math.Min(most, x.shape[0] - start);
-            var sums = x.narrow(0, start, rows).mm(flat).relu_().view(rows, groups, patterns).sum(2L);
-            result.narrow(0, start, rows).copy_(sums.narrow(1, 0, groups / 2).sub(sums.narrow(1, groups / 2, groups / 2)));
+            result.narrow(0, start, rows).copy_(NetSums(x.narrow(0, start, rows).mm(flat).relu_().view(rows, groups, patterns)));
         }
 
         return result;
@@ -168,18 +167,12 @@ internal sealed class ConvexReluProgram : IDisposable
         {
             var (x, gates, signs) = (Plain.narrow(0, start, rows), Gates.narrow(0, start, rows).unsqueeze(1), Signs.narrow(0, start, rows).unsqueeze(1));
             var values = x.mm(flat).view(rows, Groups, Patterns);
-            convex.narrow(0, start, rows).copy_(Net(values.mul(gates)));
-            network.narrow(0, start, rows).copy_(Net(values.relu()));
+            convex.narrow(0, start, rows).copy_(NetSums(values.mul(gates)));
+            network.narrow(0, start, rows).copy_(NetSums(values.relu()));
             least.narrow(0, start, rows).copy_(values.mul_(signs).amin([1, 2]));
         });
         var sides = least.div(Plain.Norms([1]).mul_(GroupNorms(v).max())).nan_to_num(0, 0, 0);
         return (convex.MoveToOuterDisposeScope(), network.MoveToOuterDisposeScope(), Math.Max(0, -sides.min().ToDouble()));
-
-        Tensor Net(Tensor values)
-        {
-            var sums = values.sum(2L);
-            return sums.narrow(1, 0, Outputs).sub_(sums.narrow(1, Outputs, Outputs));
-        }
     }
 
     /// <summary>‖v_i‖ of all groups [G, P].</summary>
@@ -223,6 +216,13 @@ internal sealed class ConvexReluProgram : IDisposable
     {
         foreach (var tensor in new[] { X, Plain, Gates, Signs, Targets, Gram, RootWeights })
             tensor?.Dispose();
+    }
+
+    // Sums over the patterns, those of the w taken from those of the v: [n, G, P] → [n, C].
+    private static Tensor NetSums(Tensor values)
+    {
+        var (sums, outputs) = (values.sum(2L), values.shape[1] / 2);
+        return sums.narrow(1, 0, outputs).sub(sums.narrow(1, outputs, outputs));
     }
 
     private Tensor Transposed(Tensor r, Func<Tensor, long, long, Tensor> gate, long columns)

@@ -83,9 +83,12 @@ public sealed class ExplainPredictionTests
             Near(byNetwork[row], byScores[row], 1e-3);
 
         var other = Ml.BinaryClassification.Trainers.LdSvm("Flag").Fit(Fitted.Named);
-        var explained = Ml.Transforms.ExplainPrediction(other, options).Fit(Fitted.Named).Transform(Fitted.Named);
-        Assert.All(Read(explained), row => Assert.All(row, value => Assert.True(float.IsFinite(value))));
-        Assert.Contains(Read(explained), row => row.Any(value => value != 0));
+        foreach (var model in new ITransformer[] { other, Ml.BinaryClassification.Trainers.FastTree("Flag", minimumExampleCountPerLeaf: 3).Fit(Fitted.Named) })
+        {
+            var explained = Ml.Transforms.ExplainPrediction(model, options).Fit(Fitted.Named).Transform(Fitted.Named);
+            Assert.All(Read(explained), row => Assert.All(row, value => Assert.True(float.IsFinite(value))));
+            Assert.Contains(Read(explained), row => row.Any(value => value != 0));
+        }
 
         var error = Assert.Throws<ArgumentOutOfRangeException>(() => { Ml.Transforms.ExplainPrediction(other); });
         Assert.Contains("'Method' must be SmoothedFiniteDifference", error.Message, StringComparison.Ordinal);

@@ -96,6 +96,8 @@ public class MixerTests
         var state = mixer.state_dict();
         using var noGradient = no_grad();
 
+        // TorchSharp reads the tensors of a stack one by one, and nothing else holds on to the first ones meanwhile.
+        using var scope = NewDisposeScope();
         var y = mixer.call(x);
 
         // By hand: normalise features, move the axis last by indices alone, and go through the layers vector by vector.

@@ -100,6 +100,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
             mixer.Contract.Bias.zero_();
         }
 
+        using var scope = NewDisposeScope();
         var x = TestData.Normal(1, 2, Steps, Channels);
         var forecast = network.call(x.view(2, -1)).view(2, Horizon, Channels);
 
@@ -166,6 +167,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
             mixer.Contract.Bias.zero_();
         }
 
+        using var scope = NewDisposeScope();
         var x = TestData.Normal(1, 2, Steps, Channels);
         var patches = Enumerable.Range(0, 5).Select(i => x.narrow(1, 1 + (4 * i), 4)).ToArray();
         var swapped = cat([x.narrow(1, 0, 1), .. patches.Reverse()], 1);

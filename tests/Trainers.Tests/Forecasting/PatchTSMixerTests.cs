@@ -49,7 +49,9 @@ public class PatchTSMixerTests
         var forecaster = loaded.CreateForecaster();
         foreach (var row in rows)
             forecaster.Observe(row.Values);
-        Assert.Equal(forecasts[^1], forecaster.Forecast());
+
+        // libtorch may round products of one window otherwise than those of many: the same to seven digits, whatever the processor.
+        Assert.All(forecasts[^1].Zip(forecaster.Forecast()), pair => Assert.Equal(pair.First, pair.Second, 1e-6f * Math.Max(1, Math.Abs(pair.First))));
 
         // A wave is no riddle: the error is a small part of its size.
         var errors = Enumerable.Range(23, 170).Select(t => (A: forecasts[t][0] - rows[t + 1].Values[0], B: forecasts[t][7] - rows[t + 4].Values[1])).ToArray();

@@ -87,7 +87,7 @@ public sealed class TokenMixerTests : IDisposable
     [Fact]
     public void Attention_is_what_the_loop_says_and_follows_its_tokens()
     {
-        using var layer = Layer(new AttentionMixer { HeadDim = 4 });
+        using var layer = Layer(new AttentionMixer { HeadDim = 4 }).to(ScalarType.Float64);
         var state = layer.state_dict();
         using (no_grad())
         {
@@ -97,10 +97,10 @@ public sealed class TokenMixerTests : IDisposable
             state["projection.bias"].copy_(TestData.Normal(5, Channels));
         }
 
-        var x = TestData.Normal(2, 2, 5, 6, Channels);
+        var x = TestData.Normal(2, 2, 5, 6, Channels).to(ScalarType.Float64);
         var tokens = x.view(2, 30, Channels);
         var qkv = tokens.matmul(state["qkv"].t());
-        var mixed = zeros(2, 30, Channels);
+        var mixed = zeros([2, 30, Channels], ScalarType.Float64);
         for (var row = 0; row < 2; row++)
         {
             for (var head = 0; head < 2; head++)
@@ -115,13 +115,13 @@ public sealed class TokenMixerTests : IDisposable
         }
 
         var expected = (mixed.matmul(state["projection.weight"].t()) + state["projection.bias"]).view(x.shape);
-        Near(expected, layer.call(x), 1e-5);
+        Near(expected, layer.call(x), 1e-12);
 
         using var random = new Generator(3);
         var order = randperm(30, generator: random);
         var permuted = tokens.index_select(1, order).view(x.shape);
-        Near(layer.call(x).view(2, 30, Channels).index_select(1, order), layer.call(permuted).view(2, 30, Channels), 1e-5);
-        Assert.True((layer.call(x) - layer.call(permuted)).abs().max().item<float>() > 0.1);
+        Near(layer.call(x).view(2, 30, Channels).index_select(1, order), layer.call(permuted).view(2, 30, Channels), 1e-12);
+        Assert.True((layer.call(x) - layer.call(permuted)).abs().max().item<double>() > 0.1);
     }
 
     [Fact]
