@@ -186,8 +186,13 @@ public sealed class CodebookNetworkTests(ITestOutputHelper output)
     {
         var options = Small with { HiddenUnits = 16, Groups = 1, K = 1, NumCodes = 64, CodebookLayers = [1], Similarity = RowSimilarity.Euclidean, Epochs = 6 };
         double Dead(CodebookNetwork.Options some) => Ml.Model.EvaluateCodes(Ml.MulticlassClassification.Trainers.CodebookNetwork(some).Fit(Train), Train).Sites[0].DeadFraction;
-        var (plain, replaced, centroids) = (Dead(options), Dead(options with { ReplaceDeadAfterSteps = 20 }), Dead(options with { Initialization = CodeInitialization.KMeans }));
-        Assert.True(replaced < plain - 0.1 && centroids < plain - 0.1, $"dead: {plain}, replaced {replaced}, centroids {centroids}");
+        var (plain, replaced) = (Dead(options), Dead(options with { ReplaceDeadAfterSteps = 20 }));
+        Assert.True(replaced < plain - 0.3, $"dead: {plain}, replaced {replaced}");
+
+        // Before training has moved what codes stand for.
+        var start = options with { Epochs = 1, LearningRate = 1e-7 };
+        var (drawn, centroids) = (Dead(start), Dead(start with { Initialization = CodeInitialization.KMeans }));
+        Assert.True(centroids < 0.1 && drawn > 0.3, $"dead at the start: drawn {drawn}, centroids {centroids}");
     }
 
     [Fact]
