@@ -12,5 +12,5 @@ public sealed class CodebookNetworkProfile() : HouseProfile(nameof(CodebookNetwo
 
     public override object SmallOptions(EstimatorTask task, object defaults) =>
         // The auto-encoding part follows activations that move, and may rise while the task is learned: the loss of the task alone has to fall.
-        (CodebookNetwork.Options)defaults with { Loss = CodebookLoss.Task, HiddenUnits = 24, NumCodes = 32, K = 8, CodebookLayers = [1], Epochs = 60, BatchSize = 16, LearningRate = 1e-2 };
+        (CodebookNetwork.Options)defaults with { Loss = CodebookLoss.Task, HiddenUnits = 48, NumCodes = 64, K = 16, CodebookLayers = [1], Epochs = 60, BatchSize = 16, LearningRate = 1e-2 };
 }
