@@ -29,6 +29,7 @@ internal static class Forecast
     private const int Day = 24;
     private const int Epochs = 2;
     private const int Every = 4;
+    private const int MostMinutes = 6;
 
     private static readonly PatchTSMixer.Options Mixer = new()
     {
@@ -37,6 +38,14 @@ internal static class Forecast
     };
 
     private static readonly ForecastOptions Series = new() { ContextLength = Length, Horizon = Horizon };
+
+    // The published recipe for these data; its rate of 1e-4 and batches of 32 would take ten times the steps.
+    private static readonly PatchTSMixer.Options Recipe = Mixer with
+    {
+        PatchLength = 8, DModel = 48, ExpansionFactor = 3, NumLayers = 3, Dropout = 0.5, HeadDropout = 0.7, Epochs = 8,
+    };
+
+    private static readonly ForecastOptions LongSeries = Series with { ContextLength = 512 };
 
     private sealed class Row
     {
@@ -49,41 +58,76 @@ internal static class Forecast
     {
         if (Read() is not { } rows)
             return;
+        var deviation = Moments(rows[..Training]).Deviation;
+        Report(rows, deviation, "last value", (t, h, c) => rows[t][c]);
+        Report(rows, deviation, "same hour of the last day", (t, h, c) => rows[t - Day + 1 + ((h - 1) % Day)][c]);
+        Fit(rows, "linear, all channels alike", Series, Mixer with { NumLayers = 1, PatchLength = Length, DModel = 1, GatedAttention = false }, isLinear: true);
+        Fit(rows, "mixer", Series, Mixer);
+        Fit(rows, "mixer without gates", Series, Mixer with { GatedAttention = false });
+        Fit(rows, "mixer with quantiles", Series with { Quantiles = [0.1, 0.5, 0.9] }, Mixer);
+    }
+
+    /// <summary>The published recipe, as far as it gets in some minutes: <c>minutes=6</c> or as many as there are.</summary>
+    public static void Full(ILookup<string, string> options)
+    {
+        if (Read() is not { } rows)
+            return;
+        var minutes = options["minutes"].Select(word => double.Parse(word, CultureInfo.InvariantCulture)).FirstOrDefault(MostMinutes);
+        using var enough = new CancellationTokenSource(TimeSpan.FromMinutes(minutes));
+        Fit(rows, "published recipe", LongSeries, Recipe with { CancellationToken = enough.Token, KeepBestWhenCancelled = true, Progress = new EpochLines() });
+    }
+
+    private sealed class EpochLines : IProgress<TrainingProgress>
+    {
+        private TimeSpan _last;
+
+        public void Report(TrainingProgress value)
+        {
+            if (!value.IsEndOfEpoch && value.Elapsed - _last < TimeSpan.FromMinutes(1))
+                return;
+            _last = value.Elapsed;
+            Console.WriteLine($"forecast: {value}");
+        }
+    }
+
+    private static void Fit(float[][] rows, string name, ForecastOptions series, PatchTSMixer.Options options, bool isLinear = false)
+    {
         var ml = new MLContext(1);
-        var (mean, deviation) = Moments(rows[..Training]);
-        Report("last value", (t, h, c) => rows[t][c]);
-        Report("same hour of the last day", (t, h, c) => rows[t - Day + 1 + ((h - 1) % Day)][c]);
-        Fit("linear, all channels alike", Mixer with { NumLayers = 1, PatchLength = Length, DModel = 1, GatedAttention = false }, isLinear: true);
-        Fit("mixer", Mixer);
-        Fit("mixer without gates", Mixer with { GatedAttention = false });
-
-        void Fit(string name, PatchTSMixer.Options options, bool isLinear = false)
+        var deviation = Moments(rows[..Training]).Deviation;
+        var clock = Stopwatch.StartNew();
+        var trainer = isLinear ? ml.Forecasting.Trainers.CreateTrainer(new SharedLinear(options), series) : ml.Forecasting.Trainers.PatchTSMixer(series, options);
+        var model = trainer.Fit(View(ml, rows[..(Training + Held)]));
+        var seconds = clock.Elapsed.TotalSeconds;
+        var schema = SchemaDefinition.Create(typeof(Past));
+        schema[nameof(Past.Values)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, series.ContextLength * Channels);
+        var windows = ml.Data.LoadFromEnumerable(Tests().Select(t => new Past { Values = [.. rows[(t - series.ContextLength + 1)..(t + 1)].SelectMany(row => row)] }), schema);
+        var scored = ml.Data.Cache(model.OverWindows(nameof(Past.Values)).Transform(windows));
+        var forecasts = scored.GetColumn<float[]>("Forecast").ToArray();
+        Report(rows, deviation, $"{name} ({model.Network.WeightCount} values, {model.Network.LearningCurve.Points.Count} epochs in {seconds:F0} s, best {model.Network.LearningCurve.BestEpoch})", Of(forecasts));
+        foreach (var quantile in series.Quantiles)
         {
-            var clock = Stopwatch.StartNew();
-            var trainer = isLinear ? ml.Forecasting.Trainers.CreateTrainer(new SharedLinear(options), Series) : ml.Forecasting.Trainers.PatchTSMixer(Series, options);
-            var model = trainer.Fit(View(ml, rows[..(Training + Held)]));
-            var seconds = clock.Elapsed.TotalSeconds;
-            var windows = Tests().Select(t => new Past { Values = [.. rows[(t - Length + 1)..(t + 1)].SelectMany(row => row)] });
-            var forecasts = model.OverWindows(nameof(Past.Values)).Transform(ml.Data.LoadFromEnumerable(windows)).GetColumn<float[]>("Forecast").ToArray();
-            Report($"{name} ({model.Network.WeightCount} values, {Epochs} epochs in {seconds:F0} s, best {model.Network.LearningCurve.BestEpoch})",
-                (t, h, c) => forecasts[(t - First) / Every][((h - 1) * Channels) + c]);
+            var values = Of([.. scored.GetColumn<float[]>(series.QuantileColumnName(quantile))]);
+            var below = Tests().Average(t => Enumerable.Range(1, Horizon).Average(h => Enumerable.Range(0, Channels).Average(c => rows[t + h][c] < values(t, h, c) ? 1.0 : 0)));
+            Console.WriteLine($"forecast: {below:P1} of the test values are below the quantile {quantile}");
         }
 
-        void Report(string name, Func<int, int, int, double> forecast)
+        Func<int, int, int, double> Of(float[][] column) => (t, h, c) => column[(t - First) / Every][((h - 1) * Channels) + c];
+    }
+
+    private static void Report(float[][] rows, double[] deviation, string name, Func<int, int, int, double> forecast)
+    {
+        double sum = 0;
+        long count = 0;
+        foreach (var t in Tests())
         {
-            double sum = 0;
-            long count = 0;
-            foreach (var t in Tests())
+            for (var h = 1; h <= Horizon; h++)
             {
-                for (var h = 1; h <= Horizon; h++)
-                {
-                    for (var c = 0; c < Channels; c++, count++)
-                        sum += Math.Pow((forecast(t, h, c) - rows[t + h][c]) / deviation[c], 2);
-                }
+                for (var c = 0; c < Channels; c++, count++)
+                    sum += Math.Pow((forecast(t, h, c) - rows[t + h][c]) / deviation[c], 2);
             }
-
-            Console.WriteLine($"forecast: test MSE {sum / count:F4}  {name}");
         }
+
+        Console.WriteLine($"forecast: test MSE {sum / count:F4}  {name}");
     }
 
     /// <summary>Time of training steps, to be run alone on the machine.</summary>
@@ -91,16 +135,22 @@ internal static class Forecast
     {
         if (Read() is not { } rows)
             return;
-        const int steps = 10;
-        const int count = Length + Horizon - 1 + (steps * Batch);
-        var ml = new MLContext(1);
-        var options = Mixer with { Epochs = 1, ValidationFraction = 0, HeadDropout = Mixer.Dropout };
-        var view = View(ml, rows[..count]);
-        var trainer = ml.Forecasting.Trainers.PatchTSMixer(Series, options);
-        var (mean, deviation) = Moments(rows[..count]);
-        using var table = tensor(rows[..count].SelectMany(row => row.Select((value, c) => (float)((value - mean[c]) / deviation[c]))).ToArray(), count, Channels);
-        var seconds = Clock.Medians(5, () => trainer.Fit(view), () => ByHand(table));
-        Console.WriteLine($"forecast time: {steps} steps of {Batch} windows, fit {seconds[0] / steps * 1e3:F1} ms a step (reading, model and all), by hand {seconds[1] / steps * 1e3:F1} ms, ratio {seconds[0] / seconds[1]:F2}");
+        Measure(Series, Mixer, steps: 10);
+        Measure(LongSeries, Recipe, steps: 4);
+
+        void Measure(ForecastOptions series, PatchTSMixer.Options options, int steps)
+        {
+            var count = series.ContextLength + Horizon - 1 + (steps * Batch);
+            var ml = new MLContext(1);
+            var view = View(ml, rows[..count]);
+            var trainer = ml.Forecasting.Trainers.PatchTSMixer(series, options with { Epochs = 1, ValidationFraction = 0 });
+            var (mean, deviation) = Moments(rows[..count]);
+            using var table = tensor(rows[..count].SelectMany(row => row.Select((value, c) => (float)((value - mean[c]) / deviation[c]))).ToArray(), count, Channels);
+            var seconds = Clock.Medians(5, () => trainer.Fit(view), () => ByHand(table, series.ContextLength, options));
+            Console.WriteLine(
+                $"forecast time: {steps} steps of {Batch} windows of {series.ContextLength} rows, fit {seconds[0] / steps * 1e3:F1} ms a step (reading, model and all), "
+                + $"by hand {seconds[1] / steps * 1e3:F1} ms, ratio {seconds[0] / seconds[1]:F2}");
+        }
     }
 
     private static int First => Training + Held - 1;
@@ -133,13 +183,13 @@ internal static class Forecast
     }
 
     /// <summary>The same network as a person would write it in TorchSharp, and the plainest loop around it.</summary>
-    private static void ByHand(Tensor table)
+    private static void ByHand(Tensor table, int length, PatchTSMixer.Options options)
     {
-        using var network = new HandMixer();
+        using var network = new HandMixer(length, options);
         using var optimizer = optim.Adam(network.parameters(), lr: 1e-3);
-        var windows = table.shape[0] - Length - Horizon + 1;
-        using var x = table.as_strided([windows, Length, Channels], [Channels, Channels, 1]);
-        using var y = table.as_strided([windows, Horizon, Channels], [Channels, Channels, 1], Length * Channels);
+        var windows = table.shape[0] - length - Horizon + 1;
+        using var x = table.as_strided([windows, length, Channels], [Channels, Channels, 1]);
+        using var y = table.as_strided([windows, Horizon, Channels], [Channels, Channels, 1], length * Channels);
         using var order = randperm(windows);
         network.train();
         for (long start = 0; start < windows; start += Batch)
@@ -156,28 +206,28 @@ internal static class Forecast
 
     private sealed class Past
     {
-        [VectorType(Length * Channels)]
         public float[] Values { get; set; } = [];
     }
 
     private sealed class HandMixer : Module<Tensor, Tensor>
     {
-        private const int Patch = 16;
-        private const int Count = Length / Patch;
-        private const int Width = 32;
-
-        private readonly Linear embed = Linear(Patch, Width);
+        private readonly int _patch;
+        private readonly Linear embed;
         private readonly ModuleList<HandLayer> layers = [];
-        private readonly TorchSharp.Modules.Dropout drop = nn.Dropout(0.3);
-        private readonly Linear head = Linear(Count * Width, Horizon);
+        private readonly TorchSharp.Modules.Dropout drop;
+        private readonly Linear head;
 
-        public HandMixer()
+        public HandMixer(int length, PatchTSMixer.Options options)
             : base(nameof(HandMixer))
         {
-            for (var layer = 0; layer < 2; layer++)
+            _patch = options.PatchLength;
+            embed = Linear(_patch, options.DModel);
+            drop = nn.Dropout(options.HeadDropout);
+            head = Linear(length / _patch * options.DModel, Horizon);
+            for (var layer = 0; layer < options.NumLayers; layer++)
             {
-                layers.Add(new HandLayer(Count, true));
-                layers.Add(new HandLayer(Width, false));
+                layers.Add(new HandLayer(length / _patch, true, options));
+                layers.Add(new HandLayer(options.DModel, false, options));
             }
 
             RegisterComponents();
@@ -188,7 +238,7 @@ internal static class Forecast
             var x = input.transpose(1, 2);
             var location = x.mean([-1L], true);
             var scale = (x.var([-1L], false, true) + 1e-5).sqrt();
-            var h = embed.call(((x - location) / scale).unfold(-1, Patch, Patch));
+            var h = embed.call(((x - location) / scale).unfold(-1, _patch, _patch));
             foreach (var layer in layers)
                 h = layer.call(h);
             return (head.call(drop.call(h.flatten(2))) * scale + location).transpose(1, 2);
@@ -198,17 +248,19 @@ internal static class Forecast
     private sealed class HandLayer : Module<Tensor, Tensor>
     {
         private readonly bool _mixesPatches;
-        private readonly LayerNorm norm = LayerNorm(32);
+        private readonly LayerNorm norm;
         private readonly Linear expand;
         private readonly Linear contract;
         private readonly Linear gate;
-        private readonly TorchSharp.Modules.Dropout drop = nn.Dropout(0.3);
+        private readonly TorchSharp.Modules.Dropout drop;
 
-        public HandLayer(int size, bool mixesPatches)
+        public HandLayer(int size, bool mixesPatches, PatchTSMixer.Options options)
             : base(nameof(HandLayer))
         {
             _mixesPatches = mixesPatches;
-            (expand, contract, gate) = (Linear(size, 2 * size), Linear(2 * size, size), Linear(size, size));
+            norm = LayerNorm(options.DModel);
+            (expand, contract, gate) = (Linear(size, options.ExpansionFactor * size), Linear(options.ExpansionFactor * size, size), Linear(size, size));
+            drop = nn.Dropout(options.Dropout);
             RegisterComponents();
         }
 

@@ -57,7 +57,7 @@ internal static class Images
             for (var i = 0; i < rows.Length; i++)
             {
                 images.ReadExactly(pixels);
-                rows[i] = new() { Features = [.. pixels.Select(p => p / 255f)], Label = (uint)labels.ReadByte() + 1 };
+                rows[i] = new() { Features = [.. pixels.Select(p => p / 255f)], Label = (uint)labels.ReadByte() };
             }
 
             return rows;
@@ -73,6 +73,7 @@ internal static class Images
         }
     }
 
+    // A key of a field of a class counts from 0.
     private static IDataView View(MLContext ml, Row[] rows)
     {
         var schema = SchemaDefinition.Create(typeof(Row));
@@ -87,10 +88,10 @@ internal static class Images
         const int epochs = 2;
         var ml = new MLContext(1);
         var random = new Random(1);
-        Row[] rows = [.. Enumerable.Range(0, count).Select(i => new Row { Features = [.. Enumerable.Range(0, 784).Select(_ => random.NextSingle())], Label = (uint)(i % 10) + 1 })];
+        Row[] rows = [.. Enumerable.Range(0, count).Select(i => new Row { Features = [.. Enumerable.Range(0, 784).Select(_ => random.NextSingle())], Label = (uint)(i % 10) })];
         var view = View(ml, rows);
         var x = tensor(rows.SelectMany(row => row.Features).ToArray(), count, 784);
-        var y = tensor(rows.Select(row => (long)row.Label - 1).ToArray());
+        var y = tensor(rows.Select(row => (long)row.Label).ToArray());
         foreach (var (name, mixer) in new (string, TokenMixer)[] { ("convolutions of channels", new DepthwiseConvMixer()), ("pooling", new PoolingMixer()), ("attention", new AttentionMixer()) })
         {
             var trainer = ml.MulticlassClassification.Trainers.MetaFormer(new MetaFormer.Options

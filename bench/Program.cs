@@ -24,13 +24,17 @@ var benchmarks = new Dictionary<string, Action>
     ["fields"] = () => Fields.Run(options),
     ["images"] = () => Images.Run(options),
     ["forecast"] = Forecast.Run,
+    ["forecastfull"] = () => Forecast.Full(options),
     ["forecasttime"] = Forecast.Time,
     ["causal"] = () => Causal.Run(options),
+    ["codes"] = () => Codes.Run(options),
     ["table"] = () => Table.Run(options),
+    ["tabular"] = () => Tabular.Run(options),
+    ["tabulartime"] = TabularTime.Run,
 };
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, fields, images and causal parts=a,b");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=Option:value,…, fields, images, causal and codes parts=a,b, forecastfull minutes=n");
     return 2;
 }
 

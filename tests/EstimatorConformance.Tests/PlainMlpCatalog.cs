@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using MlNetMlp.Conformance;
 using MlNetMlp.Interop;
+using MlNetMlp.Methods;
 using MlNetMlp.Tests.Support;
 
 namespace Microsoft.ML
@@ -34,6 +35,15 @@ namespace Microsoft.ML
         /// <summary>Makes a trainer that chooses one of several classes.</summary>
         public static NetworkTrainer<MulticlassNetworkModel> PlainMlp(
             this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, PlainMlp.Options options) => catalog.CreateTrainer(new PlainMlp(options));
+
+        /// <summary>Makes a trainer that forecasts time series.</summary>
+        public static ForecastEstimator PlainMlp(
+            this ForecastingCatalog.Forecasters catalog, string outputColumnName = "Forecast", string inputColumnName = "Values", int contextLength = 8, int horizon = 4) =>
+            catalog.PlainMlp(new() { OutputColumnName = outputColumnName, InputColumnNames = [inputColumnName], ContextLength = contextLength, Horizon = horizon }, new());
+
+        /// <summary>Makes a trainer that forecasts time series.</summary>
+        public static ForecastEstimator PlainMlp(this ForecastingCatalog.Forecasters catalog, ForecastOptions series, PlainMlp.Options options) =>
+            catalog.CreateTrainer(new PlainMlp(options), series);
     }
 }
 

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using Microsoft.ML;
 using MlNetMlp.Interop;
+using MlNetMlp.Methods;
 
 namespace MlNetMlp.Conformance;
 
@@ -15,7 +16,7 @@ public sealed class CatalogSubject : Subject
         : base(name, task, profile) => (_short, _withOptions) = (shortMethod, withOptions);
 
     /// <inheritdoc/>
-    public override Type OptionsType => _withOptions.GetParameters()[1].ParameterType;
+    public override Type OptionsType => _withOptions.GetParameters()[^1].ParameterType;
 
     /// <inheritdoc/>
     public override Assembly Assembly => _withOptions.DeclaringType!.Assembly;
@@ -41,8 +42,11 @@ public sealed class CatalogSubject : Subject
         foreach (var door in doors)
         {
             var parameters = door.Select(method => (Method: method, Options: method.GetParameters()[1..])).ToArray();
-            var withOptions = parameters.FirstOrDefault(m => m.Options is [{ ParameterType: { IsClass: true } type }] && type != typeof(string)).Method;
-            var shortMethod = parameters.FirstOrDefault(m => m.Options.Any(p => p.Name == "labelColumnName") && m.Options.All(p => p.HasDefaultValue)).Method;
+            var isForecast = door.Key.Task == EstimatorTask.Forecasting;
+            var withOptions = parameters.FirstOrDefault(m => (isForecast ? m.Options is [{ } first, ..] && first.ParameterType == typeof(ForecastOptions) ? m.Options[1..] : [] : m.Options)
+                is [{ ParameterType: { IsClass: true } type }] && type != typeof(string)).Method;
+            var column = isForecast ? "inputColumnName" : "labelColumnName";
+            var shortMethod = parameters.FirstOrDefault(m => m.Options.Any(p => p.Name == column) && m.Options.All(p => p.HasDefaultValue)).Method;
             if (withOptions is null || shortMethod is null)
                 throw new InvalidOperationException($"{door.Key.Name} for {door.Key.Task} must have one overload with optional columns and one with options.");
             var profile = profiles.SingleOrDefault(p => p.Name == door.Key.Name) ?? new Undeclared(door.Key.Name);
@@ -53,12 +57,22 @@ public sealed class CatalogSubject : Subject
     }
 
     /// <inheritdoc/>
-    public override IEstimator<ITransformer> Create(MLContext ml, object options) => Invoke(_withOptions, [Catalog(ml), options]);
+    public override IEstimator<ITransformer> Create(MLContext ml, object options) =>
+        Invoke(_withOptions, Task == EstimatorTask.Forecasting ? [Catalog(ml), Series(options), options] : [Catalog(ml), options]);
 
     /// <inheritdoc/>
     public override IEstimator<ITransformer> CreateShort(MLContext ml, string label, string features) => Invoke(
         _short,
-        [Catalog(ml), .. _short.GetParameters()[1..].Select(p => p.Name switch { "labelColumnName" => label, "featureColumnName" => features, "categoricalColumns" => Traits.KeyColumns, _ => p.DefaultValue })]);
+        [Catalog(ml), .. _short.GetParameters()[1..].Select(p => p.Name switch
+        {
+            "labelColumnName" => label,
+            "featureColumnName" or "inputColumnName" => features,
+            "outputColumnName" => "Score",
+            "contextLength" => Traits.ContextLength,
+            "horizon" => Traits.Horizon,
+            "categoricalColumns" => Traits.KeyColumns,
+            _ => p.DefaultValue,
+        })]);
 
     private static EstimatorTask? TaskOf(MethodInfo method)
     {
@@ -67,16 +81,27 @@ public sealed class CatalogSubject : Subject
             : catalog == typeof(RegressionCatalog.RegressionTrainers) ? EstimatorTask.Regression
             : catalog == typeof(BinaryClassificationCatalog.BinaryClassificationTrainers) ? EstimatorTask.Binary
             : catalog == typeof(MulticlassClassificationCatalog.MulticlassClassificationTrainers) ? EstimatorTask.Multiclass
+            : catalog == typeof(CausalInferenceTrainers) ? EstimatorTask.Causal
+            : catalog == typeof(ForecastingCatalog.Forecasters) ? EstimatorTask.Forecasting
             : null;
     }
 
     private static IEstimator<ITransformer> Invoke(MethodInfo method, object?[] arguments) =>
         (IEstimator<ITransformer>)method.Invoke(null, BindingFlags.DoNotWrapExceptions, null, arguments, null)!;
 
+    // A forecaster's columns are no part of the method's options; the feature column of these stands for the series.
+    private ForecastOptions Series(object options) => new()
+    {
+        OutputColumnName = "Score", InputColumnNames = [(string?)OptionValues.Get(options, nameof(NetworkOptions.FeatureColumnName)) ?? "Features"],
+        ContextLength = Traits.ContextLength, Horizon = Traits.Horizon,
+    };
+
     private object Catalog(MLContext ml) => Task switch
     {
         EstimatorTask.Regression or EstimatorTask.MultiOutput => ml.Regression.Trainers,
         EstimatorTask.Binary => ml.BinaryClassification.Trainers,
+        EstimatorTask.Causal => ml.CausalInference.Trainers,
+        EstimatorTask.Forecasting => ml.Forecasting.Trainers,
         _ => ml.MulticlassClassification.Trainers,
     };
 

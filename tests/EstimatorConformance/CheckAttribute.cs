@@ -6,7 +6,7 @@ namespace MlNetMlp.Conformance;
 /// <param name="number">Number of the check.</param>
 /// <param name="promise">What is promised, in a few words.</param>
 [AttributeUsage(AttributeTargets.Method)]
-public sealed class CheckAttribute(int number, string promise) : Attribute
+internal sealed class CheckAttribute(int number, string promise) : Attribute
 {
     /// <summary>Number of the check.</summary>
     public int Number => number;

@@ -53,6 +53,8 @@ public static class ConformanceTable
         EstimatorTask.Regression => "R",
         EstimatorTask.MultiOutput => "MO",
         EstimatorTask.Binary => "B",
+        EstimatorTask.Causal => "C",
+        EstimatorTask.Forecasting => "F",
         _ => "M",
     };
 

@@ -89,7 +89,7 @@ internal sealed class FreshProcess : IDisposable
         string[] arguments =
         [
             "exec", "--depsfile", dependencies + ".deps.json", "--runtimeconfig", dependencies + ".runtimeconfig.json",
-            Path.Combine(AppContext.BaseDirectory, typeof(FreshProcess).Assembly.GetName().Name + ".dll"), "serve",
+            typeof(FreshProcess).Assembly.Location, "serve",
         ];
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);

@@ -7,7 +7,7 @@ namespace MlNetMlp.Conformance;
 /// <param name="Name">Name of the option.</param>
 /// <param name="Value">The value.</param>
 /// <param name="Says">What the refusal has to say besides the name.</param>
-public sealed record OptionFault(object Options, string Name, object? Value, IReadOnlyList<string> Says)
+internal sealed record OptionFault(object Options, string Name, object? Value, IReadOnlyList<string> Says)
 {
     /// <summary>Just outside of each bound, NaN, infinities, null, and numbers that stand for no name.</summary>
     /// <param name="options">Options that are right.</param>

@@ -4,7 +4,7 @@ using System.Reflection;
 namespace MlNetMlp.Conformance;
 
 /// <summary>Options of any type, by name: records with init-only properties as well as ML.NET's classes with public fields.</summary>
-public static class OptionValues
+internal static class OptionValues
 {
     private const BindingFlags Public = BindingFlags.Public | BindingFlags.Instance;
 

@@ -36,6 +36,9 @@ public sealed class SampleRow
     /// <summary>Up to three keys of six values that have nothing to do with the labels.</summary>
     public uint[] Words { get; set; } = [];
 
+    /// <summary>Whether the row has had a treatment, which has nothing to do with the labels: the default name of that column.</summary>
+    public bool Treatment { get; set; }
+
     /// <summary>A copy with features of its own.</summary>
     /// <param name="change">Changes the copy.</param>
     /// <returns>The copy.</returns>
@@ -49,7 +52,7 @@ public sealed class SampleRow
 }
 
 /// <summary>Generated rows, and data views of them.</summary>
-public static class Samples
+internal static class Samples
 {
     private const int Groups = 4;
     private const int AllWords = 6;
@@ -81,11 +84,27 @@ public static class Samples
                 Id = i,
                 Text = "row " + (i % 7),
                 Group = (uint)(i * 7 % 5),
+                Treatment = i * 5 % 7 < 3,
                 Words = [.. Enumerable.Range(0, i % 4).Select(j => (uint)((i + j) % 6))],
             };
         }
 
         return rows;
+    }
+
+    /// <summary>Makes rows in time order whose features are channels of a series: a wave each, with a little noise.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="channels">Number of channels.</param>
+    /// <param name="seed">Decides the values.</param>
+    /// <returns>The rows.</returns>
+    public static IReadOnlyList<SampleRow> MakeSeries(int count, int channels, int seed = 1)
+    {
+        var noise = new Random(seed);
+        return
+        [
+            .. Make(count, Math.Max(2, channels), seed).Select((row, t) => row.With(r =>
+                r.Features = [.. Enumerable.Range(0, channels).Select(c => (float)((1.9 * Math.Sin(seed + c + (0.35 * (1 + (0.1 * c)) * t))) + (0.1 * (noise.NextDouble() - 0.5))))])),
+        ];
     }
 
     /// <summary>A data view of rows, with the columns of <see cref="SampleRow"/> and <c>Label</c> for a task.</summary>
@@ -108,7 +127,7 @@ public static class Samples
         var view = ml.Data.LoadFromEnumerable(rows, schema);
         return task switch
         {
-            EstimatorTask.Regression => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Number)).Fit(view).Transform(view),
+            EstimatorTask.Regression or EstimatorTask.Causal or EstimatorTask.Forecasting => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Number)).Fit(view).Transform(view),
             EstimatorTask.MultiOutput => ml.Transforms.Expression("Opposite", "x : -x", nameof(SampleRow.Number))
                 .Append(ml.Transforms.Concatenate("Label", nameof(SampleRow.Number), "Opposite")).Fit(view).Transform(view),
             EstimatorTask.Binary => ml.Transforms.CopyColumns("Label", nameof(SampleRow.Flag)).Fit(view).Transform(view),
@@ -143,7 +162,7 @@ public static class Samples
     /// <returns>The numbers.</returns>
     public static IEnumerable<float> Numbers(SampleRow row, RowLayout? layout)
     {
-        return layout is null ? row.Features : row.Features.Concat(layout.Columns.SelectMany(column => Keys(column)));
+        return layout is null ? row.Features : row.Features.Concat(layout.Columns.SelectMany(column => column.IsKey ? Keys(column) : [row.Treatment ? 1 : 0]));
 
         IEnumerable<float> Keys(RowColumn column)
         {

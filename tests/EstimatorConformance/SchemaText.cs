@@ -6,7 +6,7 @@ using Microsoft.ML.Data;
 namespace MlNetMlp.Conformance;
 
 /// <summary>Schemas as text, a line for each column, to be compared and read.</summary>
-public static class SchemaText
+internal static class SchemaText
 {
     private static readonly MethodInfo ReadAnnotation = typeof(SchemaText).GetMethod(nameof(Read), BindingFlags.Static | BindingFlags.NonPublic)!;
 

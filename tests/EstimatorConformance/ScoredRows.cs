@@ -7,7 +7,7 @@ namespace MlNetMlp.Conformance;
 /// <param name="Scores">The scores of each row: one, or one for each class.</param>
 /// <param name="Probabilities">The probability of each row, where there is one.</param>
 /// <param name="Predicted">The predicted label of each row as text, where there is one; keys by their number.</param>
-public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string[]? Predicted)
+internal sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string[]? Predicted)
 {
     private const double LeastAgreement = 0.9;
 
@@ -117,9 +117,10 @@ public sealed record ScoredRows(float[][] Scores, float[]? Probabilities, string
 
     /// <summary>Fails unless all scores and probabilities are finite.</summary>
     /// <param name="what">What is scored, for the message.</param>
-    public void ShouldBeFinite(string what)
+    /// <param name="first">The first row that has a score.</param>
+    public void ShouldBeFinite(string what, int first = 0)
     {
-        var bad = Array.FindIndex(Scores, row => !row.All(float.IsFinite));
+        var bad = Array.FindIndex(Scores, Math.Min(first, Count), row => !row.All(float.IsFinite));
         Assert.True(bad < 0, $"{what}: row {bad} has the score {(bad < 0 ? "" : Text(bad))}");
         Assert.True(Probabilities?.All(float.IsFinite) ?? true, $"{what}: a probability is not finite");
     }

@@ -39,8 +39,11 @@ public abstract class Subject
     /// <summary>The catalog methods that make the estimator; none where it is made in another way.</summary>
     public virtual IReadOnlyList<System.Reflection.MethodInfo> CatalogMethods => [];
 
-    /// <summary>A model that is trained once on <see cref="Trial.Rows"/>, for all checks that only look at it.</summary>
+    /// <summary>A model that is trained once on the rows of the suite, for all checks that only look at it.</summary>
     public ITransformer Model => _model.Value;
+
+    /// <summary>The columns that the method reads beside the features: those of keys, and the treatment.</summary>
+    public IReadOnlyList<string> ColumnsBeside => Task == EstimatorTask.Causal ? [.. Traits.KeyColumns, nameof(SampleRow.Treatment)] : Traits.KeyColumns;
 
     /// <summary>Whether the method takes example weights.</summary>
     public bool TakesWeights => Traits.Weights != WeightSemantics.None;

@@ -64,6 +64,12 @@ public sealed record Traits
         }
     }
 
+    /// <summary>Rows that a forecast is made from; 16 by default.</summary>
+    public int ContextLength { get; init; } = 16;
+
+    /// <summary>Steps that are forecast; 3 by default.</summary>
+    public int Horizon { get; init; } = 3;
+
     /// <summary>Greatest difference of a score, relative to the largest score, where equal arithmetic may be done in another order; 1e-5 by default.</summary>
     public double Tolerance { get; init; } = 1e-5;
 }

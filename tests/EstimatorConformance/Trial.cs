@@ -6,7 +6,7 @@ namespace MlNetMlp.Conformance;
 
 /// <summary>One run of one check on one estimator: a fresh context, data and options to begin with.</summary>
 /// <param name="subject">The estimator.</param>
-public sealed class Trial(Subject subject)
+internal sealed class Trial(Subject subject)
 {
     /// <summary>Number of rows that models are trained on.</summary>
     public const int RowCount = 240;
@@ -26,10 +26,16 @@ public sealed class Trial(Subject subject)
     public MLContext Ml { get; } = new(seed: 1);
 
     /// <summary>Rows to train on, the same in all checks.</summary>
-    public IReadOnlyList<SampleRow> Rows { get; } = Samples.Make(RowCount, subject.Traits.FeatureCount);
+    public IReadOnlyList<SampleRow> Rows { get; } = Make(subject, RowCount, 1);
 
     /// <summary>Rows to score that no model was trained on.</summary>
-    public IReadOnlyList<SampleRow> OtherRows { get; } = Samples.Make(60, subject.Traits.FeatureCount, seed: 2);
+    public IReadOnlyList<SampleRow> OtherRows { get; } = Make(subject, 60, 2);
+
+    /// <summary>Rows at the beginning that have no score, since a forecast needs those before it.</summary>
+    public int FirstScored => Task == EstimatorTask.Forecasting ? Traits.ContextLength - 1 : 0;
+
+    /// <summary>Whether a row has a score by itself, so that prediction engines work.</summary>
+    public bool ScoresSingleRows => Task != EstimatorTask.Forecasting;
 
     /// <summary>The rows to train on as a data view.</summary>
     public IDataView Data => View(Rows);
@@ -39,6 +45,12 @@ public sealed class Trial(Subject subject)
 
     /// <summary>A model that is trained once on <see cref="Rows"/>, for all checks that only look at it.</summary>
     public ITransformer Model => subject.Model;
+
+    /// <summary>Makes rows for the task.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="seed">Decides the values.</param>
+    /// <returns>The rows.</returns>
+    public IReadOnlyList<SampleRow> Make(int count, int seed) => Make(subject, count, seed);
 
     /// <summary>A data view of rows with the columns of <see cref="SampleRow"/> and the task's label column.</summary>
     /// <param name="rows">The rows.</param>
@@ -105,6 +117,10 @@ public sealed class Trial(Subject subject)
         using var stream = new MemoryStream(file);
         return new MLContext().Model.Load(stream, out _);
     }
+
+    private static IReadOnlyList<SampleRow> Make(Subject subject, int count, int seed) => subject.Task == EstimatorTask.Forecasting
+        ? Samples.MakeSeries(count, subject.Traits.FeatureCount, seed)
+        : Samples.Make(count, subject.Traits.FeatureCount, seed);
 
     /// <summary>What an action throws.</summary>
     /// <param name="action">The action.</param>

@@ -5,7 +5,7 @@ using System.Xml.Linq;
 namespace MlNetMlp.Conformance;
 
 /// <summary>The XML documentation of public members, from the files that lie beside their assemblies.</summary>
-public static class XmlDocs
+internal static class XmlDocs
 {
     private static readonly ConcurrentDictionary<Assembly, IReadOnlyDictionary<string, XElement>> Files = new();
 

@@ -8,6 +8,7 @@ namespace MlNetMlp.Fuzz;
 /// <summary>
 /// Loads damaged model files: <c>dotnet run -c Release --project tests/Fuzz -- [cases] [first seed] [folder of findings]</c>. Each has to load or to be
 /// refused by a <see cref="ModelFormatException"/>, within two seconds and 512 MiB; the exit code is the number of those that do neither, at most 100.
+/// <c>-- kills 200</c> ends as many processes while they save, <c>-- swaps 1000</c> replaces a file as many times while eight threads score by it.
 /// </summary>
 internal static class Program
 {
@@ -15,6 +16,22 @@ internal static class Program
     private const long MostBytes = 512L << 20;
 
     private static int Main(string[] arguments)
+    {
+        switch (arguments)
+        {
+            case ["kills", var times]:
+                return Faults.Kill(int.Parse(times, CultureInfo.InvariantCulture));
+            case ["swaps", var times]:
+                return Faults.Swap(int.Parse(times, CultureInfo.InvariantCulture));
+            case ["save", var first, var second, var target]:
+                Faults.SaveForEver(first, second, target);
+                return 0;
+        }
+
+        return Damage(arguments);
+    }
+
+    private static int Damage(string[] arguments)
     {
         var cases = arguments.Length > 0 ? int.Parse(arguments[0], CultureInfo.InvariantCulture) : 20_000;
         var first = arguments.Length > 1 ? int.Parse(arguments[1], CultureInfo.InvariantCulture) : 0;

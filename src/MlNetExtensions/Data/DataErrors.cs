@@ -16,6 +16,16 @@ internal static class DataErrors
         Schema($"The feature column '{name}' must be a vector of known size, but is {found}. Concatenate single columns with "
             + "Transforms.Concatenate, or fix the size where the data are loaded.");
 
+    public static ArgumentOutOfRangeException UnknownImageSize(string name) =>
+        Schema($"The feature column '{name}' holds images of any size. Trainers of images take the option 'ImageShape', a size that images are brought to; for all others "
+            + "put Transforms.ResizeImages before.");
+
+    public static ArgumentOutOfRangeException ImageChannels(string name, int channels) =>
+        Schema($"The feature column '{name}' holds images, which become 1 channel (grey), 3 (red, green, blue) or 4 (alpha first), but {channels} are asked for.");
+
+    public static InvalidOperationException NoImage(string column, long row) =>
+        new($"Column '{column}', row {row} holds no image. Drop the row (Transforms.FilterByCustomPredicate), or give it an image that stands for none.");
+
     public static ArgumentOutOfRangeException WidthMismatch(string name, int expected, int found) =>
         Schema($"The feature column '{name}' has {found} slots, but the model was trained on {expected}.");
 
@@ -85,6 +95,9 @@ internal static class DataErrors
     public static InvalidOperationException BadWeight(string column, long row, float value) =>
         new($"The example weight column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; a weight must be finite and not negative.");
 
+    public static InvalidOperationException BadPropensity(string column, long row, float value) =>
+        new($"The propensity column '{column}' is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)} in row {row}; a probability of treatment must be above 0 and below 1.");
+
     public static InvalidOperationException NoRows(string labelColumn, long missingLabels, long zeroWeights) =>
         new((missingLabels, zeroWeights) switch
         {
@@ -118,6 +131,12 @@ internal static class DataErrors
 
     public static ArgumentOutOfRangeException ClassWeightsOfRegression(string method) =>
         OutOfRange("options", $"{method}: option 'ClassWeights' must be null for regression, which has no classes.");
+
+    public static ArgumentOutOfRangeException ClassWeightsWithoutLabels(string method) =>
+        OutOfRange("options", $"{method}: option 'ClassWeights' must be null: no label is read, so there are no classes.");
+
+    public static ArgumentException NoLabels(string method) =>
+        new($"{method} learns without labels and predicts nothing: it is made by Transforms.CreateFeaturizer.", nameof(method));
 
     // ML.NET writes a vector of unknown size like one of which nothing is said, except in the shapes that estimators are given.
     public static string Describe(DataViewType type) =>

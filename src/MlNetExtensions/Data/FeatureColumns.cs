@@ -11,7 +11,8 @@ namespace MlNetMlp.Data;
 /// <param name="Sets">How sets lie in a row; null where there are none.</param>
 /// <param name="Layout">How several columns lie in a row; null where there is one.</param>
 /// <param name="Windows">How rows of a <paramref name="Layout"/> in time order become windows; null where each row stands for itself.</param>
-internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowLayout? Layout = null, WindowInput? Windows = null)
+/// <param name="Images">What images of the feature column become, which may also hold the vectors that they become; null where it holds vectors only.</param>
+internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowLayout? Layout = null, WindowInput? Windows = null, ImageShape? Images = null)
 {
     private const int CheckInterval = 1024;
     private const string Feature = "feature";
@@ -21,8 +22,9 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
     /// <param name="name">The feature column; null for none.</param>
     /// <param name="input">What the method says of it; null for a vector of known size.</param>
     /// <param name="columns">What the method reads beside it.</param>
+    /// <param name="images">What images become where the feature column holds some; null for the size that its type tells.</param>
     /// <returns>The columns. Vectors of unknown size have no room yet: see <see cref="Measured"/>.</returns>
-    public static FeatureColumns Of(DataViewSchema schema, string? name, SetInput? input, IReadOnlyList<InputColumn> columns)
+    public static FeatureColumns Of(DataViewSchema schema, string? name, SetInput? input, IReadOnlyList<InputColumn> columns, ImageShape? images = null)
     {
         if (columns.Count > 0)
         {
@@ -30,8 +32,10 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
             return new(name, null, new RowLayout { FeatureWidth = features, Columns = [.. columns.Select(column => ColumnOf(schema, column))] });
         }
 
-        if (input is null || name is null)
+        if (name is null)
             return new(name);
+        if (input is null)
+            return new(name, Images: RowReader.Find(schema, Feature, name) is var column && ImageColumn.IsImage(column.Type) ? ImageColumn.ShapeOf(column, images) : null);
         var items = VectorReader.VectorType(RowReader.Find(schema, Feature, name));
         ContextColumn[] context = [.. input.ContextColumnNames.Select(other => new ContextColumn(other, NumbersOf(RowReader.Find(schema, "context", other))))];
         var isOneItem = input.ItemWidth is null && context.Length == 0;
@@ -88,7 +92,7 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
     /// <returns>The columns to read, the feature column first.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such column, or it is of another type or width.</exception>
     public DataViewSchema.Column[] Find(DataViewSchema schema, int width) =>
-        Sets is null && Layout is null ? [VectorReader.Find(schema, Name!, width)] : Find(schema);
+        Sets is null && Layout is null && !HoldsImages(schema) ? [VectorReader.Find(schema, Name!, width)] : Find(schema);
 
     /// <summary>Numbers of a row with room for the most items. Where a vector is of unknown size, all rows are read for it.</summary>
     /// <param name="data">The rows.</param>
@@ -99,6 +103,8 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
         var columns = Find(data.Schema);
         if (Layout is not null)
             return Layout.Width;
+        if (HoldsImages(data.Schema))
+            return (int)Images!.Size;
         if (Sets is null)
             return VectorReader.Width(columns[0]);
         if (VectorReader.VectorType(columns[0]) is { IsKnownSize: true } type)
@@ -124,13 +130,27 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
         { Windows: { } windows } => new WindowReader(row, this, windows),
         { Layout: { } layout } => new LayoutReader(row, Name, layout),
         { Sets: { } sets } => new SetReader(row, Name!, sets, acceptNonFinite),
+        _ when HoldsImages(row.Schema) => ImageColumn.CreateReader(row, Name!, Images!),
         _ => new PlainFeatureReader(VectorReader.Create(row, row.Schema[Name!])),
     };
 
     /// <summary>Names of the features, where they are slots of one column that names them.</summary>
     /// <param name="schema">The columns.</param>
     /// <returns>The names, or null.</returns>
-    public string[]? FeatureNames(DataViewSchema schema) => Sets is null && Name is not null ? SlotNames.Get(schema[Name]) : null;
+    public string[]? FeatureNames(DataViewSchema schema) => Sets is null && Name is not null && !HoldsImages(schema) ? SlotNames.Get(schema[Name]) : null;
+
+    /// <summary>The dimensions of a row, several where the type of the feature column has them or it holds images.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <param name="width">Numbers of a row.</param>
+    /// <returns>The dimensions.</returns>
+    public IReadOnlyList<int> Dimensions(DataViewSchema schema, int width)
+    {
+        if (Name is null || Sets is not null || Layout is not null)
+            return [width];
+        if (!HoldsImages(schema))
+            return VectorReader.VectorType(schema[Name]).Dimensions;
+        return Images!.Order == PixelOrder.Planar ? [Images.Channels, Images.Height, Images.Width] : [Images.Height, Images.Width, Images.Channels];
+    }
 
     /// <summary>What is said of a number of a row that is not finite.</summary>
     /// <param name="row">Number of the row.</param>
@@ -153,6 +173,8 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
     {
         if (Layout is not null)
             return FindAll(schema, Layout);
+        if (HoldsImages(schema))
+            return [schema[Name!]];
         var feature = Sets is { IsOneItem: true } one ? VectorReader.Find(schema, Name!, one.ItemWidth) : RowReader.Find(schema, Feature, Name!);
         var type = VectorReader.VectorType(feature);
         if (Sets is null)
@@ -176,6 +198,8 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
 
         return [.. columns];
     }
+
+    private bool HoldsImages(DataViewSchema schema) => Images is not null && schema.GetColumnOrNull(Name!) is { } column && ImageColumn.IsImage(column.Type);
 
     private DataViewSchema.Column[] FindAll(DataViewSchema schema, RowLayout layout)
     {

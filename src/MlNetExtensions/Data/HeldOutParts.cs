@@ -46,6 +46,42 @@ public static class HeldOutParts
         return chosen;
     }
 
+    /// <summary>
+    /// Deals all rows to folds: of as many rows as there are folds, one behind the other in the order of the classes, each fold gets one. So a fold has its share of every class, and of
+    /// every part of the range of ranked numbers.
+    /// </summary>
+    /// <param name="classes">The class or rank of each row, at least 0 and below the number of rows.</param>
+    /// <param name="folds">Number of folds, at least 1.</param>
+    /// <param name="seed">The seed.</param>
+    /// <returns>For each fold the indices of its rows, ascending; their numbers differ by one at most.</returns>
+    public static long[][] Deal(ReadOnlySpan<int> classes, int folds, int seed)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(folds, 1);
+        var rows = classes.Length;
+        var random = new DeterministicRandom(RandomStreams.Hash((ulong)seed, (ulong)rows));
+        var order = new int[rows];
+        for (var row = 0; row < rows; row++)
+        {
+            var other = random.Next(row + 1);
+            (order[row], order[other]) = (order[other], row);
+        }
+
+        var line = ByClass(order, classes);
+        int[] hands = [.. Enumerable.Range(0, folds)];
+        List<long>[] dealt = [.. hands.Select(_ => new List<long>((rows / folds) + 1))];
+        for (var i = 0; i < rows; i++)
+        {
+            var first = i % folds;
+            var chosen = first + random.Next(folds - first);
+            (hands[first], hands[chosen]) = (hands[chosen], hands[first]);
+            dealt[hands[first]].Add(line[i]);
+        }
+
+        foreach (var rowsOfFold in dealt)
+            rowsOfFold.Sort();
+        return [.. dealt.Select(rowsOfFold => rowsOfFold.ToArray())];
+    }
+
     private static int[] ByClass(int[] order, ReadOnlySpan<int> classes)
     {
         var next = new int[1];

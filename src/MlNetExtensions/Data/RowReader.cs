@@ -6,10 +6,10 @@ namespace MlNetMlp.Data;
 
 /// <summary>The columns that a trainer reads, by name.</summary>
 /// <param name="Features">Vector of numbers, or the columns of sets.</param>
-/// <param name="Label">Number, Boolean, key, or vector of numbers.</param>
+/// <param name="Label">Number, Boolean, key, or vector of numbers; null for none: labels are then 0.</param>
 /// <param name="Weight">Example weights, or null.</param>
 /// <param name="Validation">Boolean: the row is for validation and not for training; or null.</param>
-internal sealed record ColumnNames(FeatureColumns Features, string Label, string? Weight, string? Validation);
+internal sealed record ColumnNames(FeatureColumns Features, string? Label, string? Weight, string? Validation);
 
 /// <summary>
 /// Reads the rows of a data view that can be trained on: a row without a label or with weight 0 is passed over and counted, a feature
@@ -21,7 +21,7 @@ internal sealed class RowReader : IDisposable
     private readonly bool _acceptNonFinite;
     private readonly DataViewRowCursor _cursor;
     private readonly FeatureReader _features;
-    private readonly VectorReader _readLabel;
+    private readonly VectorReader? _readLabel;
     private readonly float[] _label;
     private readonly Func<float>? _weight;
     private readonly Func<float>? _validation;
@@ -37,10 +37,9 @@ internal sealed class RowReader : IDisposable
         _names = names;
         _acceptNonFinite = acceptNonFinite;
         _cursor = cursor;
-        var label = cursor.Schema[names.Label];
         _features = names.Features.CreateReader(cursor, acceptNonFinite);
-        _readLabel = VectorReader.CreateLabel(cursor, label);
-        _label = new float[VectorReader.LabelWidth(label)];
+        _readLabel = names.Label is { } label ? VectorReader.CreateLabel(cursor, cursor.Schema[label]) : null;
+        _label = new float[LabelWidth(cursor.Schema, names.Label)];
         _weight = names.Weight is { } weight ? ScalarReader.Create(cursor, cursor.Schema[weight]) : null;
         _validation = names.Validation is { } validation ? ScalarReader.Create(cursor, cursor.Schema[validation]) : null;
         _id = cursor.GetIdGetter();
@@ -81,15 +80,21 @@ internal sealed class RowReader : IDisposable
     public static DataViewSchema.Column Find(DataViewSchema schema, string role, string name) =>
         schema.GetColumnOrNull(name) ?? throw DataErrors.MissingColumn(role, name, schema.Select(c => c.Name));
 
+    /// <summary>How many numbers a label is.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <param name="label">The label column; null for none.</param>
+    /// <returns>The number, 1 for none.</returns>
+    public static int LabelWidth(DataViewSchema schema, string? label) => label is null ? 1 : VectorReader.LabelWidth(Find(schema, "label", label));
+
     public bool Next(Span<float> features)
     {
         while (_cursor.MoveNext())
         {
-            _readLabel.Read(_label);
+            _readLabel?.Read(_label);
             if (Finite.IndexOfNonFinite(_label) >= 0)
             {
                 if (!Array.Exists(_label, float.IsNaN))
-                    throw DataErrors.NonFiniteLabel(_names.Label, _cursor.Position, _label);
+                    throw DataErrors.NonFiniteLabel(_names.Label!, _cursor.Position, _label);
                 MissingLabels++;
                 continue;
             }
@@ -121,7 +126,9 @@ internal sealed class RowReader : IDisposable
 
     private static DataViewSchema.Column[] Columns(DataViewSchema schema, ColumnNames names)
     {
-        var others = new List<DataViewSchema.Column> { Find(schema, "label", names.Label) };
+        var others = new List<DataViewSchema.Column>();
+        if (names.Label is not null)
+            others.Add(Find(schema, "label", names.Label));
         if (names.Weight is not null)
             others.Add(Find(schema, "example weight", names.Weight));
         if (names.Validation is not null)

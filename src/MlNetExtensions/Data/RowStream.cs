@@ -55,7 +55,7 @@ internal sealed record RowStream(
         long rows = 0;
         while (pass.Next(row))
             rows++;
-        return rows > 0 ? rows : throw DataErrors.NoTrainingRows(Settings.Columns.Validation ?? Settings.Columns.Label);
+        return rows > 0 ? rows : throw DataErrors.NoTrainingRows((Settings.Columns.Validation ?? Settings.Columns.Label)!);
     }
 
     /// <summary>One reading of the rows.</summary>

@@ -42,10 +42,13 @@ public sealed class TrainingSet : IDisposable
     }
 
     /// <summary>How a row lies where the method asks for sets of items; null for vectors of known size.</summary>
-    public SetLayout? Sets { get; init; }
+    public SetLayout? Sets { get; internal init; }
 
     /// <summary>How a row lies where the method reads other columns beside the features; null where it does not.</summary>
-    public RowLayout? Layout { get; init; }
+    public RowLayout? Layout { get; internal init; }
+
+    /// <summary>What the images of the feature column have become; null where it holds vectors.</summary>
+    public ImageShape? Images { get; init; }
 
     /// <summary>How a row and its label lie where rows are windows of time series; null where they are not.</summary>
     public SeriesLayout? Series { get; }
@@ -54,7 +57,7 @@ public sealed class TrainingSet : IDisposable
     public int FeatureCount => Statistics.Mean.Count;
 
     /// <summary>The dimensions of the feature column where its type has several, such as channels, height and width of images; else the number of features alone.</summary>
-    public IReadOnlyList<int> FeatureDimensions { get => field ?? [FeatureCount]; init; }
+    public IReadOnlyList<int> FeatureDimensions { get => field ?? [FeatureCount]; internal init; }
 
     /// <summary>Number of rows to train on; those held out are not counted.</summary>
     public long RowCount { get; }
@@ -188,8 +191,8 @@ public sealed class TrainingSet : IDisposable
         _pool = _pool is null ? null : new RowPool(Move(_pool.Rows, device), _pool.Active);
     }
 
-    /// <summary>Releases the rows.</summary>
-    public void Dispose()
+    // A method is lent the rows; whoever read them releases them.
+    void IDisposable.Dispose()
     {
         _validation?.Dispose();
         _pool?.Dispose();

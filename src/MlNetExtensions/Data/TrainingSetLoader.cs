@@ -35,7 +35,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private readonly double[] _classRows = new double[settings.ClassNames.Count];
     private double[] _labelMeans = [];
     private double[] _labelSquares = [];
-    private int[] _dimensions = [];
+    private IReadOnlyList<int> _dimensions = [];
     private double _weightSum;
     private bool _weighted;
 
@@ -47,12 +47,11 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     public (TrainingSet Set, TaskHead Head) Load(IDataView data, IDataView? validation, TaskHead? initialHead)
     {
         var features = settings.Columns.Features;
-        var label = RowReader.Find(data.Schema, "label", settings.Columns.Label);
-        var (width, labelWidth) = (features.Width(data, checkCancelled), VectorReader.LabelWidth(label));
+        var (width, labelWidth) = (features.Width(data, checkCancelled), RowReader.LabelWidth(data.Schema, settings.Columns.Label));
         if (features.Sets is not null && validation is not null)
             width = Math.Max(width, features.Width(validation, checkCancelled));
         var names = features.FeatureNames(data.Schema);
-        _dimensions = features is { Name: { } name, Sets: null, Layout: null } ? [.. VectorReader.VectorType(data.Schema[name]).Dimensions] : [width];
+        _dimensions = features.Dimensions(data.Schema, width);
         (_labelMeans, _labelSquares) = (new double[labelWidth], new double[labelWidth]);
         var limit = Math.Max(1, settings.MemoryBudget / RowStore.BytesPerRow(width, labelWidth));
         var known = data.GetRowCount();
@@ -87,14 +86,14 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
 
                 LogSkipped(reader);
                 if (rows == 0)
-                    throw DataErrors.NoRows(settings.Columns.Label, reader.MissingLabels, reader.ZeroWeights);
+                    throw DataErrors.NoRows(settings.Columns.Label ?? "", reader.MissingLabels, reader.ZeroWeights);
                 store.ForEachBlock(moments.Add);
                 if (streamed)
                     store.Dispose();
                 validationFlags = flags?.ToArray();
                 CheckClasses(rows);
 
-                var head = MakeHead(SlotNames.Get(label), initialHead);
+                var head = MakeHead(settings.Columns.Label is { } label ? SlotNames.Get(data.Schema[label]) : null, width, initialHead);
                 var (factors, meanWeight) = RowWeights(rows);
                 var shared = new RowTransform(head, factors, _weighted || settings.ClassWeights is not null, meanWeight);
                 var held = validation is null ? null : LoadValidation(validation, width, shared);
@@ -129,6 +128,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         {
             Sets = settings.Columns.Features.Sets,
             Layout = settings.Columns.Features.Layout,
+            Images = settings.Columns.Features.Images,
             FeatureDimensions = _dimensions,
         };
     }
@@ -153,6 +153,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         {
             Sets = settings.Columns.Features.Sets,
             Layout = settings.Columns.Features.Layout,
+            Images = settings.Columns.Features.Images,
             FeatureDimensions = _dimensions,
         };
     }
@@ -197,10 +198,10 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private void CheckClass(float label)
     {
         if (settings.Task.IsClassification() && !(label >= 0 && label < _classRows.Length && label == MathF.Truncate(label)))
-            throw settings.Task == TaskKind.Binary ? DataErrors.NotBinary(settings.Columns.Label, label) : DataErrors.UnknownClass(settings.Columns.Label, label, _classRows.Length);
+            throw settings.Task == TaskKind.Binary ? DataErrors.NotBinary(settings.Columns.Label!, label) : DataErrors.UnknownClass(settings.Columns.Label!, label, _classRows.Length);
     }
 
-    private TaskHead MakeHead(string[]? labelNames, TaskHead? initial)
+    private TaskHead MakeHead(string[]? labelNames, int width, TaskHead? initial)
     {
         if (initial is not null)
             return initial is MultiOutputRegressionHead several ? several with { LabelNames = labelNames } : initial;
@@ -210,6 +211,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
             TaskKind.Regression => new RegressionHead { LabelMean = _labelMeans[0], LabelScale = scales[0] },
             TaskKind.MultiOutputRegression => new MultiOutputRegressionHead { LabelMeans = _labelMeans, LabelScales = scales, LabelNames = labelNames },
             TaskKind.Binary => new BinaryHead(),
+            TaskKind.Features => new FeatureHead { Width = width },
             _ => new MulticlassHead { Classes = settings.ClassNames.Count },
         };
     }
@@ -217,7 +219,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private void CheckClasses(long rows)
     {
         if (settings.Task.IsClassification() && _classRows.Count(r => r > 0) < 2)
-            throw DataErrors.OneClass(settings.Columns.Label, settings.ClassNames[Math.Max(0, Array.FindIndex(_classRows, r => r > 0))], rows);
+            throw DataErrors.OneClass(settings.Columns.Label!, settings.ClassNames[Math.Max(0, Array.FindIndex(_classRows, r => r > 0))], rows);
     }
 
     /// <summary>What an example weight is multiplied by, for each class, so that the weights of all rows have mean 1, and the mean before.</summary>

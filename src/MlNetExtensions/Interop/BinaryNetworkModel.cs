@@ -22,7 +22,7 @@ public sealed class BinaryNetworkModel : NetworkModel, IDistPredictorProducing<f
     {
     }
 
-    internal override DataViewSchema ScoreSchema => Columns;
+    private protected override DataViewSchema TaskSchema => Columns;
 
     DataViewType IValueMapper.InputType => MappedType;
 
@@ -36,7 +36,7 @@ public sealed class BinaryNetworkModel : NetworkModel, IDistPredictorProducing<f
 
     internal static BinaryNetworkModel Create(IHostEnvironment env, ModelLoadContext ctx) => new(Load<BinaryHead>(ctx, GetVersionInfo()));
 
-    internal override Delegate CreateGetter(int column, RowScores scores) => column == 0
+    private protected override Delegate CreateGetter(int column, RowScores scores) => column == 0
         ? (ValueGetter<float>)((ref float value) => value = scores.Current[0])
         : (ValueGetter<float>)((ref float value) => value = Probability(scores.Current[0]));
 

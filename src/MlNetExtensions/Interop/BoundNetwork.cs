@@ -17,7 +17,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         InputRoleMappedSchema = schema;
         if (schema.Feature is null && model.Network.Layout is not { FeatureWidth: 0 })
             throw new ArgumentOutOfRangeException(nameof(schema), "No feature column is given.");
-        _features = new(schema.Feature?.Name, model.Network.Sets, model.Network.Layout);
+        _features = model.Network.Columns(schema.Feature?.Name);
         _columns = _features.Find(schema.Schema, model.Network.Inputs);
     }
 
@@ -42,7 +42,7 @@ internal sealed class BoundNetwork : ISchemaBoundRowMapper
         foreach (var column in activeColumns)
         {
             scores ??= RowScores.Of(input, _features, _model.Network);
-            getters[column.Index] = _model.CreateGetter(column.Index, scores, InputSchema);
+            getters[column.Index] = _model.Getter(column.Index, scores, InputSchema);
         }
 
         return new SimpleRow(OutputSchema, input, getters);

@@ -39,7 +39,7 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         MethodTraining.CheckFeature(inputSchema, _method.Options.InputColumnName, _method.Sets, []);
-        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
+        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName, _method.AddedColumns);
     }
 
     /// <summary>Reads the column once and makes the network.</summary>
@@ -71,6 +71,7 @@ public sealed class FeatureMapEstimator : IEstimator<NetworkFeatureTransformer>
             OptionsJson = System.Text.Json.JsonSerializer.Serialize(options, options.GetType(), Persistence.StrictJson.Settings),
             FeatureNames = names,
             Sets = columns.Sets,
+            Images = columns.Images,
         };
         return new(_host, trained, _outputColumnName, options.InputColumnName);
     }

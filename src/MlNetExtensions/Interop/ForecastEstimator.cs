@@ -7,8 +7,8 @@ using MlNetMlp.Training;
 namespace MlNetMlp.Interop;
 
 /// <summary>
-/// Trains a network to forecast time series. Rows are read in time order, of one series or of several that a key tells apart. Made by the catalog methods of the single
-/// trainers, or by <see cref="NetworkTrainerCatalog"/>.
+/// Trains a network to forecast time series, or to give features of their windows. Rows are read in time order, of one series or of several that a key tells apart. Made by the catalog
+/// methods of the single trainers, or by <see cref="NetworkTrainerCatalog"/>.
 /// </summary>
 /// <remarks>It keeps no state: several threads may fit it at once, and each gets the same model for the same data.</remarks>
 public sealed class ForecastEstimator : IEstimator<ForecastTransformer>
@@ -16,11 +16,11 @@ public sealed class ForecastEstimator : IEstimator<ForecastTransformer>
     private readonly MethodTraining _training;
     private readonly ForecastOptions _series;
 
-    internal ForecastEstimator(IHostEnvironment env, INetworkMethod method, ForecastOptions series)
+    internal ForecastEstimator(IHostEnvironment env, INetworkMethod method, ForecastOptions series, bool givesFeatures = false)
     {
         ArgumentNullException.ThrowIfNull(series);
         _training = new MethodTraining(env, method);
-        _training.CheckSeries(series);
+        _training.CheckSeries(series, givesFeatures);
         _series = series;
     }
 
@@ -32,7 +32,7 @@ public sealed class ForecastEstimator : IEstimator<ForecastTransformer>
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         MethodTraining.CheckFeature(inputSchema, null, null, _series.Columns);
-        return inputSchema.With(SchemaShapes.VectorOfSingle(_series.OutputColumnName, hasNames: true));
+        return inputSchema.With([.. _series.Outputs.Select(output => SchemaShapes.VectorOfSingle(output.Name, hasNames: true))]);
     }
 
     /// <summary>

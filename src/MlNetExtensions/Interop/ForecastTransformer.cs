@@ -15,7 +15,8 @@ namespace MlNetMlp.Interop;
 
 /// <summary>
 /// Adds forecasts to rows in time order: for each the <see cref="ForecastOptions.Horizon"/> steps that follow it, from the <see cref="ForecastOptions.ContextLength"/> rows of its
-/// series up to it. Where fewer were there, the forecast is NaN. <see cref="OverWindows"/> forecasts from windows that stand in a column; <see cref="CreateForecaster(IDataView?)"/> takes
+/// series up to it, with quantiles and bounds where <see cref="ForecastOptions"/> ask for them; or the features of that window, where its network learned without labels. Where fewer were
+/// there, the forecast is NaN. <see cref="OverWindows"/> forecasts from windows that stand in a column; <see cref="CreateForecaster(IDataView?)"/> takes
 /// observations one by one.
 /// </summary>
 /// <remarks>
@@ -42,7 +43,7 @@ public sealed class ForecastTransformer : ITransformer, IDisposable
     public ForecastOptions Options { get; }
 
     /// <summary>C, number of channels.</summary>
-    public int Channels => Network.Outputs / Options.Horizon;
+    public int Channels => Network.Inputs / Options.ContextLength;
 
     bool ITransformer.IsRowToRowMapper => false;
 
@@ -75,21 +76,27 @@ public sealed class ForecastTransformer : ITransformer, IDisposable
     /// <see cref="ForecastOptions.ContextLength"/> steps, then those at the second, and so on.
     /// </summary>
     /// <param name="windowColumnName">The column: a vector of ContextLength · C numbers.</param>
-    /// <param name="outputColumnName">The column to add; null for <see cref="ForecastOptions.OutputColumnName"/>.</param>
+    /// <param name="outputColumnName">
+    /// The column to add; null for <see cref="ForecastOptions.OutputColumnName"/>. Columns of quantiles follow its name, those of bounds keep theirs.
+    /// </param>
     /// <returns>The transformer; it can be saved by itself.</returns>
     public NetworkFeatureTransformer OverWindows(string windowColumnName, string? outputColumnName = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(windowColumnName);
-        return new(_host, Network, outputColumnName ?? Options.OutputColumnName, windowColumnName);
+        var options = Options with { OutputColumnName = outputColumnName ?? Options.OutputColumnName };
+        OptionRanges.Check(options, nameof(OverWindows));
+        return new(_host, Network, options.Outputs, windowColumnName);
     }
 
     /// <summary>Makes what takes observations one by one and forecasts from those that it has seen.</summary>
     /// <param name="history">Rows to begin with, those of each series in time order; null (the default) for none.</param>
     /// <returns>The forecaster.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A column of the series is missing or of another type or width.</exception>
-    /// <exception cref="InvalidOperationException">A value of the history cannot be used.</exception>
+    /// <exception cref="InvalidOperationException">A value of the history cannot be used, or the model gives features and no forecasts.</exception>
     public Forecaster CreateForecaster(IDataView? history = null)
     {
+        if (Network.Head is FeatureHead)
+            throw new InvalidOperationException($"The model of {Network.MethodName} gives features of windows, and forecasts nothing.");
         var forecaster = new Forecaster(Network, Options);
         if (history is null)
             return forecaster;
@@ -121,11 +128,18 @@ public sealed class ForecastTransformer : ITransformer, IDisposable
         ctx.CheckAtModel(GetVersionInfo());
         var options = ReadOptions(JsonEntry.Read(ctx, EntryName));
         var network = NetworkStorage.Load(ctx);
-        return network.Head is MultiOutputRegressionHead { LabelNames: not null } && network.Outputs % options.Horizon == 0
-            && (long)network.Outputs / options.Horizon * options.ContextLength == network.Inputs && network.Layout is null && network.Sets is null
+        var channels = network.Inputs / options.ContextLength;
+        var isForecast = QuantileRegressionHead.MeanOf(network.Head) is { LabelNames: not null } mean && mean.Outputs == (long)channels * options.Horizon;
+        if ((!isForecast && network.Head is not FeatureHead) || (long)channels * options.ContextLength != network.Inputs || network.Layout is not null || network.Sets is not null)
+        {
+            throw new ModelFormatException($"{EntryName}: the network forecasts {network.Outputs} numbers from {network.Inputs}, which are not {options.Horizon} steps from {options.ContextLength}.");
+        }
+
+        return ((network.Head as QuantileRegressionHead)?.Quantiles ?? []).Equals(options.Levels)
             ? new(env, network, options)
-            : throw new ModelFormatException($"{EntryName}: the network forecasts {network.Outputs} numbers from {network.Inputs}, which are not {options.Horizon} steps from {options.ContextLength}.");
+            : throw new ModelFormatException($"{EntryName}: the columns need the quantiles {options.Levels}, which are not those of the network.");
     }
+
 
     private static ForecastOptions ReadOptions(byte[] json)
     {
@@ -151,8 +165,13 @@ public sealed class ForecastTransformer : ITransformer, IDisposable
         return asWindows ? columns with { Windows = new(Options.ContextLength, hasSeries) } : columns;
     }
 
-    private VectorMapper Mapper(DataViewSchema schema) => new(
-        this, Columns(schema, asWindows: true), new WindowModel(Network), Options.OutputColumnName, ((MultiOutputRegressionHead)Network.Head).LabelNames!, schema);
+    private VectorMapper Mapper(DataViewSchema schema)
+    {
+        var names = NetworkFeatureTransformer.NamesOf(Network);
+        return new(
+            this, Columns(schema, asWindows: true), new WindowModel(Network),
+            [.. Options.Outputs.Select(output => new VectorColumn(output.Name, output.Block * names.Length, names))], schema);
+    }
 
     private static VersionInfo GetVersionInfo() => new(
         modelSignature: "MLPFORCS",

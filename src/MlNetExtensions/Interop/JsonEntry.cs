@@ -17,9 +17,19 @@ internal static class JsonEntry
     public static byte[] Read(ModelLoadContext ctx, string name)
     {
         byte[]? bytes = null;
-        ctx.TryLoadBinaryStream(name, reader => bytes = reader.ReadBytes(MostBytes));
+        ctx.TryLoadBinaryStream(name, reader => bytes = ReadAll(reader.BaseStream));
         return bytes is null ? throw new ModelFormatException($"{name}: it is missing.")
             : bytes.Length < MostBytes ? bytes
             : throw new ModelFormatException($"{name}: it has more than {MostBytes} bytes.");
+    }
+
+    // A reader that is asked for so many bytes takes the memory for them, whatever there is to read.
+    private static byte[] ReadAll(Stream stream)
+    {
+        using var all = new MemoryStream();
+        var part = new byte[1 << 16];
+        for (var read = stream.Read(part); read > 0 && all.Length < MostBytes; read = stream.Read(part))
+            all.Write(part, 0, Math.Min(read, (int)(MostBytes - all.Length)));
+        return all.ToArray();
     }
 }

@@ -26,6 +26,8 @@ internal sealed class MethodTraining
         _host = env.Register(method.Name);
         _method = method;
         OptionRanges.Check(method.Options, method.Name);
+        if (!method.ReadsLabels && method.Options.ClassWeights is not null)
+            throw DataErrors.ClassWeightsWithoutLabels(method.Name);
         if (method.Columns.Count > 0 && method.Sets is not null)
             throw new ArgumentException($"{method.Name} cannot read both sets and other columns.", nameof(method));
         if (method.Options.FeatureColumnName is null && method.Columns.Count == 0)
@@ -39,6 +41,8 @@ internal sealed class MethodTraining
 
     public NetworkOptions Options => _method.Options;
 
+    public IReadOnlyList<AddedColumn> AddedColumns => _method.AddedColumns;
+
     /// <summary>Refuses a method whose models tools cannot score that hand over single vectors.</summary>
     /// <param name="tool">Name of the tool.</param>
     public void CheckSingleVectors(string tool)
@@ -51,9 +55,14 @@ internal sealed class MethodTraining
     /// <param name="task">The task.</param>
     public void CheckOptions(TaskAdapter task)
     {
+        if (!ReadsLabels)
+            throw DataErrors.NoLabels(_method.Name);
         if (!task.Kind.IsClassification() && Options.ClassWeights is not null)
             throw DataErrors.ClassWeightsOfRegression(_method.Name);
     }
+
+    /// <summary>Whether the method learns from labels.</summary>
+    public bool ReadsLabels => _method.ReadsLabels;
 
     /// <summary>Finds the task that the type of the label column stands for.</summary>
     /// <param name="schema">The columns.</param>
@@ -72,14 +81,31 @@ internal sealed class MethodTraining
     /// <returns>The label column.</returns>
     public SchemaShape.Column CheckColumns(SchemaShape schema, TaskAdapter task)
     {
-        CheckFeature(schema, Options.FeatureColumnName, _method.Sets, _method.Columns);
+        CheckColumns(schema);
         task.CheckColumns(schema);
         var label = Find(schema, "label", Options.LabelColumnName);
-        if (!task.Accepts(label))
-            throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
+        return task.Accepts(label) ? label : throw DataErrors.WrongType("label", label.Name, task.Labels, label.GetTypeString());
+    }
+
+    /// <summary>Checks all columns of a method that reads no label.</summary>
+    /// <param name="schema">The columns.</param>
+    public void CheckColumns(SchemaShape schema)
+    {
+        CheckFeature(schema, Options.FeatureColumnName, _method.Sets, _method.Columns);
         CheckNumber(schema, "example weight", Options.ExampleWeightColumnName);
         CheckNumber(schema, "validation", Options.ValidationColumnName);
-        return label;
+    }
+
+    /// <summary>Trains a network without labels.</summary>
+    /// <param name="data">The rows.</param>
+    /// <param name="validation">Rows held out, or null to take those that the options say.</param>
+    /// <returns>The network, which puts out features.</returns>
+    public TrainedNetwork RunWithoutLabels(IDataView data, IDataView? validation)
+    {
+        CheckColumns(SchemaShape.Create(data.Schema));
+        if ((validation ?? Options.ValidationData) is { } held)
+            CheckColumns(SchemaShape.Create(held.Schema));
+        return Train(TaskKind.Features, [], fit => fit.Run(data, validation, FindInitial()));
     }
 
     /// <summary>Trains a network.</summary>
@@ -107,11 +133,22 @@ internal sealed class MethodTraining
 
     /// <summary>Checks the options of what is forecast, and that a method can do it.</summary>
     /// <param name="series">What is forecast from what.</param>
-    public void CheckSeries(ForecastOptions series)
+    /// <param name="givesFeatures">Whether features of windows are wanted, and no forecasts.</param>
+    public void CheckSeries(ForecastOptions series, bool givesFeatures)
     {
         OptionRanges.Check(series, _method.Name);
+        if (ReadsLabels && givesFeatures)
+            throw new ArgumentException($"{_method.Name} learns from labels: it gives forecasts, and no features of windows.", nameof(givesFeatures));
+        if (!ReadsLabels && !givesFeatures)
+            throw DataErrors.NoLabels(_method.Name);
         if (_method.Columns.Count > 0 || _method.Sets is not null)
             throw new ArgumentException($"{_method.Name} reads sets or other columns, and windows of series are vectors of known size.", nameof(series));
+        if (series.Levels.Count > 0 && (givesFeatures || !_method.PredictsQuantiles))
+        {
+            throw new ArgumentException(
+                $"{_method.Name} {(givesFeatures ? "forecasts nothing" : "trains by the squared error alone")}, so it has no quantiles: leave the option 'Quantiles' empty and the columns of bounds null.", nameof(series));
+        }
+
         var unused = new[]
         {
             (nameof(Options.ExampleWeightColumnName), Options.ExampleWeightColumnName is not null), (nameof(Options.ValidationColumnName), Options.ValidationColumnName is not null),
@@ -129,7 +166,7 @@ internal sealed class MethodTraining
     {
         CheckFeature(SchemaShape.Create(data.Schema), null, null, series.Columns);
         var columns = FeatureColumns.OfSeries(data.Schema, series.Columns, series.SeriesColumnName is not null);
-        return Train(TaskKind.MultiOutputRegression, [], fit => fit.RunSeries(data, series, columns, FindInitial()));
+        return Train(ReadsLabels ? TaskKind.MultiOutputRegression : TaskKind.Features, [], fit => fit.RunSeries(data, series, columns, FindInitial()));
     }
 
     private TrainedNetwork Train(TaskKind task, IReadOnlyList<string> classNames, Func<NetworkFit, TrainedNetwork> run)
@@ -156,9 +193,11 @@ internal sealed class MethodTraining
     /// <param name="name">The name; null for none.</param>
     /// <param name="sets">What the method says of sets; null for a vector of known size.</param>
     /// <param name="columns">What the method reads beside the features.</param>
-    public static void CheckFeature(SchemaShape schema, string? name, SetInput? sets, IReadOnlyList<InputColumn> columns)
+    /// <param name="takesImages">Whether the feature column may hold images, where rows are plain vectors.</param>
+    public static void CheckFeature(SchemaShape schema, string? name, SetInput? sets, IReadOnlyList<InputColumn> columns, bool takesImages = true)
     {
-        if (name is not null)
+        var isImage = takesImages && sets is null && columns.Count == 0 && name is not null && Find(schema, "feature", name) is var feature && ImageColumn.IsImage(feature.ItemType);
+        if (name is not null && !isImage)
             CheckFeature(schema, name, sets);
         foreach (var wanted in columns)
             CheckColumn(schema, wanted);
@@ -204,11 +243,12 @@ internal sealed class MethodTraining
         network.Sets is not { } sets
             ? null
             : new SetInput(sets.IsOneItem ? null : sets.ItemWidth, [.. sets.Context.Select(column => column.Name)], sets.CountColumnName),
-        [.. network.Layout?.Columns.Where(column => !column.IsOptional || schema.TryFindColumn(column.Name, out _)).Select(InputColumn.Of) ?? []]);
+        [.. network.Layout?.Columns.Where(column => !column.IsOptional || schema.TryFindColumn(column.Name, out _)).Select(InputColumn.Of) ?? []],
+        takesImages: network.Images is not null);
 
     private TrainedNetwork? FindInitial() => Options.InitialModel is null
         ? null
-        : NetworkModel.Find(Options.InitialModel)
+        : (ReadsLabels ? NetworkModel.Find(Options.InitialModel) : NetworkModel.FindPretrained(Options.InitialModel))
             ?? throw new InvalidOperationException("The option 'InitialModel' holds no network of this library.");
 
     private static void CheckNumber(SchemaShape schema, string role, string? name)

@@ -20,10 +20,10 @@ public sealed class MultiOutputRegressionNetworkModel : VectorNetworkModel
         : base(network)
     {
         var names = ((MultiOutputRegressionHead)network.Head).LabelNames;
-        ScoreSchema = NamedSlots.Add(ScoreSchemaFactory.Create(ScoreType, AnnotationUtils.Const.ScoreColumnKind.MultiOutputRegression), names);
+        TaskSchema = NamedSlots.Add(ScoreSchemaFactory.Create(ScoreType, AnnotationUtils.Const.ScoreColumnKind.MultiOutputRegression), names);
     }
 
-    internal override DataViewSchema ScoreSchema { get; }
+    private protected override DataViewSchema TaskSchema { get; }
 
     private protected override PredictionKind Kind => PredictionKind.MultiOutputRegression;
 

@@ -18,10 +18,10 @@ public sealed class MulticlassNetworkModel : VectorNetworkModel
     internal MulticlassNetworkModel(TrainedNetwork network)
         : base(network)
     {
-        ScoreSchema = ScoreSchemaFactory.Create(ScoreType, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification);
+        TaskSchema = ScoreSchemaFactory.Create(ScoreType, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification);
     }
 
-    internal override DataViewSchema ScoreSchema { get; }
+    private protected override DataViewSchema TaskSchema { get; }
 
     private protected override PredictionKind Kind => PredictionKind.MulticlassClassification;
 

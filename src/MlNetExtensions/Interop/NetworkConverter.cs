@@ -48,7 +48,7 @@ public sealed class NetworkConverter<TModel>
         ArgumentNullException.ThrowIfNull(input);
         var data = _before(input);
         var network = _original.Model.Network;
-        var columns = new FeatureColumns(_original.FeatureColumnName, network.Sets, network.Layout);
+        var columns = network.Columns(_original.FeatureColumnName);
         columns.Find(data.Schema, network.Inputs);
         return Run(() => FeatureSampler.Read(data, columns, _conversion.SampleRows, _seed, () => _host.CheckAlive()) is var (statistics, rows, _)
             ? new FeatureSample(statistics, rows)
@@ -79,6 +79,7 @@ public sealed class NetworkConverter<TModel>
             OptionsJson = JsonSerializer.Serialize(options, options.GetType(), StrictJson.Settings),
             FeatureNames = original.FeatureNames,
             Sets = original.Sets,
+            Images = original.Images,
             DiagnosticsJson = run.DiagnosticsJson,
         };
         return (TModel)NetworkReplacement.Replace(_host, _model, converted);

@@ -8,8 +8,8 @@ namespace MlNetMlp.Interop;
 
 /// <summary>
 /// Trains a method's network on a label and takes its last layer away: what remains turns features into better ones for other trainers. The
-/// type of the label says what is learned: a number or a vector of numbers regression, Boolean and a key classification. Made by the catalog
-/// methods of the single featurisers, or by <see cref="NetworkTrainerCatalog"/>.
+/// type of the label says what is learned: a number or a vector of numbers regression, Boolean and a key classification. Methods that learn without labels
+/// (<see cref="INetworkMethod.ReadsLabels"/>) put out features themselves. Made by the catalog methods of the single featurisers, or by <see cref="NetworkTrainerCatalog"/>.
 /// </summary>
 /// <remarks>It keeps no state: several threads may fit it at once, and each gets the same transformer for the same data.</remarks>
 public sealed class NetworkFeatureEstimator : IEstimator<NetworkFeatureTransformer>
@@ -31,8 +31,11 @@ public sealed class NetworkFeatureEstimator : IEstimator<NetworkFeatureTransform
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        _training.CheckColumns(inputSchema, _training.FindTask(inputSchema));
-        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
+        if (_training.ReadsLabels)
+            _training.CheckColumns(inputSchema, _training.FindTask(inputSchema));
+        else
+            _training.CheckColumns(inputSchema);
+        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName, []);
     }
 
     /// <summary>Trains the network. Rows are held out to judge it by as the options say.</summary>
@@ -61,7 +64,9 @@ public sealed class NetworkFeatureEstimator : IEstimator<NetworkFeatureTransform
     private NetworkFeatureTransformer Train(IDataView data, IDataView? validation)
     {
         ArgumentNullException.ThrowIfNull(data);
-        var network = _training.Run(_training.FindTask(SchemaShape.Create(data.Schema)), data, validation);
+        var network = _training.ReadsLabels
+            ? _training.Run(_training.FindTask(SchemaShape.Create(data.Schema)), data, validation)
+            : _training.RunWithoutLabels(data, validation);
         return new(_training.Host, NetworkFeatureTransformer.BodyOf(network), _outputColumnName, _training.Options.FeatureColumnName);
     }
 }

@@ -18,8 +18,11 @@ public abstract class NetworkModel : IPredictor, ISchemaBindableMapper, ICanSave
     /// <summary>The network: weights, learning curve, feature names and options.</summary>
     public TrainedNetwork Network { get; }
 
-    /// <summary>The columns that the model computes, with their annotations.</summary>
-    internal abstract DataViewSchema ScoreSchema { get; }
+    /// <summary>The columns that the model computes, with their annotations: those of the task, and those that the network adds.</summary>
+    internal DataViewSchema ScoreSchema => field ??= TaskSchema.With(Network.Definition.AddedColumns);
+
+    /// <summary>The columns of the task, with their annotations.</summary>
+    private protected abstract DataViewSchema TaskSchema { get; }
 
     PredictionKind IPredictor.PredictionKind => Kind;
 
@@ -38,6 +41,31 @@ public abstract class NetworkModel : IPredictor, ISchemaBindableMapper, ICanSave
         _ => null,
     };
 
+    /// <summary>A model like another, in which a network computes something else from the same weights: with parts of it switched off, say.</summary>
+    /// <typeparam name="TModel">The type of the model, which the other one has too.</typeparam>
+    /// <param name="model">A fitted or loaded model, alone or in a chain; it stays as it is.</param>
+    /// <param name="change">
+    /// Gives the other definition, for the same inputs and outputs and tensors; null where a network is not to be changed. The last network that is, is the one.
+    /// </param>
+    /// <returns>The other model; null where no network of the model is to be changed.</returns>
+    public static TModel? WithDefinition<TModel>(TModel model, Func<NetworkDefinition, NetworkDefinition?> change)
+        where TModel : class, ITransformer
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(change);
+        return (TModel?)NetworkReplacement.Change(model, network => change(network.Definition) is { } other ? network.WithDefinition(other) : null);
+    }
+
+    /// <summary>Finds the network in a fitted or loaded model of this library that another training may begin with: one that predicts, or one that gives features.</summary>
+    /// <param name="model">The model, alone or in a chain.</param>
+    /// <returns>The last network in it, or null where there is none.</returns>
+    public static TrainedNetwork? FindPretrained(ITransformer? model) => model switch
+    {
+        NetworkFeatureTransformer features => features.Network,
+        IEnumerable<ITransformer> chain => chain.Reverse().Select(FindPretrained).FirstOrDefault(found => found is not null),
+        _ => Find(model),
+    };
+
     ISchemaBoundMapper ISchemaBindableMapper.Bind(IHostEnvironment env, RoleMappedSchema schema) => new BoundNetwork(this, schema);
 
     void ICanSaveModel.Save(ModelSaveContext ctx)
@@ -50,15 +78,24 @@ public abstract class NetworkModel : IPredictor, ISchemaBindableMapper, ICanSave
     /// <summary>Makes the getter of a computed column.</summary>
     /// <param name="column">Index in <see cref="ScoreSchema"/>.</param>
     /// <param name="scores">Where the scores of the current row come from.</param>
+    /// <param name="input">The columns of the data.</param>
     /// <returns>A <see cref="ValueGetter{TValue}"/> of the column's type.</returns>
-    internal abstract Delegate CreateGetter(int column, RowScores scores);
+    internal Delegate Getter(int column, RowScores scores, DataViewSchema input) => column < TaskSchema.Count
+        ? CreateGetter(column, scores, input)
+        : Network.Definition.AddedColumns.Getter(column - TaskSchema.Count, Network.Outputs, scores);
 
-    /// <summary>Makes the getter of a computed column of data that may lack columns that are optional.</summary>
-    /// <param name="column">Index in <see cref="ScoreSchema"/>.</param>
+    /// <summary>Makes the getter of a column of the task.</summary>
+    /// <param name="column">Index in <see cref="TaskSchema"/>.</param>
+    /// <param name="scores">Where the scores of the current row come from.</param>
+    /// <returns>A <see cref="ValueGetter{TValue}"/> of the column's type.</returns>
+    private protected abstract Delegate CreateGetter(int column, RowScores scores);
+
+    /// <summary>Makes the getter of a column of the task from data that may lack columns that are optional.</summary>
+    /// <param name="column">Index in <see cref="TaskSchema"/>.</param>
     /// <param name="scores">Where the scores of the current row come from.</param>
     /// <param name="input">The columns of the data.</param>
     /// <returns>A <see cref="ValueGetter{TValue}"/> of the column's type.</returns>
-    internal virtual Delegate CreateGetter(int column, RowScores scores, DataViewSchema input) => CreateGetter(column, scores);
+    private protected virtual Delegate CreateGetter(int column, RowScores scores, DataViewSchema input) => CreateGetter(column, scores);
 
     private protected static VersionInfo MakeVersion(string signature, string loader) => new(
         modelSignature: signature,

@@ -17,7 +17,7 @@ namespace MlNetMlp.Interop;
 /// </summary>
 /// <typeparam name="TModel">The model parameters.</typeparam>
 /// <remarks>One transformer serves any number of threads, and still works after <see cref="Dispose"/>.</remarks>
-public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredictionTransformer<TModel>, ISingleFeaturePredictionTransformer, IDisposable
+public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredictionTransformer<TModel>, ISingleFeaturePredictionTransformer, INetworkHolder, IDisposable
     where TModel : NetworkModel
 {
     private readonly IHost _host;
@@ -38,6 +38,8 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     public DataViewType FeatureColumnType => Inner.FeatureColumnType;
 
     bool ITransformer.IsRowToRowMapper => true;
+
+    Methods.TrainedNetwork INetworkHolder.Network => Model.Network;
 
     internal SingleFeaturePredictionTransformerBase<TModel> Inner { get; }
 
@@ -79,6 +81,8 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
         _ => throw new InvalidOperationException($"{Inner.GetType()} is no transformer of a network."),
     });
 
+    ITransformer INetworkHolder.With(Methods.TrainedNetwork network) => NetworkReplacement.Replace(_host, this, network);
+
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema)
     {
         CheckColumns(inputSchema);
@@ -95,7 +99,7 @@ public sealed class NetworkPredictionTransformer<TModel> : ISingleFeaturePredict
     /// <summary>Gives native memory back. Others may share the model, so it still works: whoever scores next has the memory taken again.</summary>
     public void Dispose() => Model.Network.Release();
 
-    private FeatureColumns Columns => new(FeatureColumnName, Model.Network.Sets, Model.Network.Layout);
+    private FeatureColumns Columns => Model.Network.Columns(FeatureColumnName);
 
     // ML.NET's own transformer says of a column that is missing only that it is missing, under the name of its role.
     private void CheckColumns(DataViewSchema schema)

@@ -5,6 +5,18 @@ using MlNetMlp.Methods;
 
 namespace MlNetMlp.Interop;
 
+/// <summary>A transformer around one network.</summary>
+internal interface INetworkHolder
+{
+    /// <summary>The network.</summary>
+    TrainedNetwork Network { get; }
+
+    /// <summary>The same transformer around another network for the same columns.</summary>
+    /// <param name="network">The network.</param>
+    /// <returns>The other transformer.</returns>
+    ITransformer With(TrainedNetwork network);
+}
+
 /// <summary>Puts another network in the place of the last one of a model, alone or in a chain.</summary>
 internal static class NetworkReplacement
 {
@@ -31,13 +43,37 @@ internal static class NetworkReplacement
                 return multiclass.With(env, new(network));
             case NetworkPredictionTransformer<MultiOutputRegressionNetworkModel> several:
                 return several.With(env, new(network));
+            case NetworkPredictionTransformer<TreatmentModel> treated:
+                return treated.With(env, new(network));
         }
 
         // Find came here through a chain, in which the last network is the one.
+        return InChain(model, part => NetworkModel.Find(part) is null ? null : Replace(env, part, network))!;
+    }
+
+    /// <summary>The model with another network in the place of the last one that can be changed.</summary>
+    /// <param name="model">The model, alone or a chain; it stays as it is.</param>
+    /// <param name="change">Gives the other network, or null where a network is not to be changed.</param>
+    /// <returns>The other model, of the same type; null where nothing was changed.</returns>
+    public static ITransformer? Change(ITransformer model, Func<TrainedNetwork, TrainedNetwork?> change) => model switch
+    {
+        INetworkHolder holder => change(holder.Network) is { } other ? holder.With(other) : null,
+        ITransformerChainAccessor => InChain(model, part => Change(part, change)),
+        _ => null,
+    };
+
+    private static ITransformer? InChain(ITransformer model, Func<ITransformer, ITransformer?> change)
+    {
         var chain = (ITransformerChainAccessor)model;
         ITransformer[] transformers = [.. chain.Transformers];
-        var last = Array.FindLastIndex(transformers, part => NetworkModel.Find(part) is not null);
-        transformers[last] = Replace(env, transformers[last], network);
-        return (ITransformer)Activator.CreateInstance(model.GetType(), transformers, chain.Scopes)!;
+        for (var i = transformers.Length - 1; i >= 0; i--)
+        {
+            if (change(transformers[i]) is not { } other)
+                continue;
+            transformers[i] = other;
+            return (ITransformer)Activator.CreateInstance(model.GetType(), transformers, chain.Scopes)!;
+        }
+
+        return null;
     }
 }

@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Trainers;
 using MlNetMlp.Methods;
@@ -41,7 +42,7 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         ArgumentNullException.ThrowIfNull(inputSchema);
         var label = _training.CheckColumns(inputSchema, _task);
         var columns = inputSchema.ToDictionary(column => column.Name);
-        foreach (var column in _task.Outputs(inputSchema, label))
+        foreach (var column in _task.Outputs(inputSchema, label).Concat(_training.AddedColumns.Shapes(AnnotationUtils.GetTrainerOutputAnnotation())))
             columns[column.Name] = column;
         return new SchemaShape(columns.Values);
     }
@@ -89,6 +90,22 @@ public sealed class NetworkTrainer<TModel> : ITrainerEstimator<NetworkPrediction
         ArgumentNullException.ThrowIfNull(data);
         var network = _training.Run(_task, data, validation, initial);
         var (feature, label) = (_training.Options.FeatureColumnName, _training.Options.LabelColumnName);
-        return new(_training.Host, _task.CreateTransformer(_training.Host, network, data.Schema, feature, label));
+        var schema = network.Images is null ? data.Schema : WithPixels(data.Schema, feature!, network.Inputs);
+        return new(_training.Host, _task.CreateTransformer(_training.Host, network, schema, feature, label));
+    }
+
+    // ML.NET writes the columns of the training data into a model file but for images, and then does not read a file whose feature column is not among them.
+    private static DataViewSchema WithPixels(DataViewSchema schema, string feature, int count)
+    {
+        var columns = new DataViewSchema.Builder();
+        foreach (var column in schema)
+        {
+            if (column.Index == schema[feature].Index)
+                columns.AddColumn(feature, new VectorDataViewType(NumberDataViewType.Single, count));
+            else
+                columns.AddColumn(column.Name, column.Type, column.Annotations);
+        }
+
+        return columns.ToSchema();
     }
 }

@@ -62,6 +62,16 @@ public static class NetworkTrainerCatalog
     public static NetworkFeatureEstimator CreateFeaturizer(this TransformsCatalog catalog, string outputColumnName, INetworkMethod method) =>
         new(CatalogUtils.GetEnvironment(catalog), method, outputColumnName);
 
+    /// <summary>Makes an estimator that learns features of windows of time series without labels: for each row those of the window that ends with it.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="method">A method that reads no label (<see cref="INetworkMethod.ReadsLabels"/>). Rows are windows, as <see cref="Data.TrainingSet.Series"/> says.</param>
+    /// <param name="series">The series, the column to add, and how long windows are. It learns from those that <see cref="ForecastOptions.Horizon"/> rows follow.</param>
+    /// <returns>The estimator.</returns>
+    /// <exception cref="ArgumentException">The method learns from labels, or quantiles are asked for.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public static ForecastEstimator CreateFeaturizer(this TransformsCatalog catalog, INetworkMethod method, ForecastOptions series) =>
+        new(CatalogUtils.GetEnvironment(catalog), method, series, givesFeatures: true);
+
     /// <summary>Makes an estimator that learns features from rows without a label.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">The column to add: a vector of Single.</param>

@@ -38,7 +38,7 @@ public sealed class PretrainedFeatureEstimator : IEstimator<NetworkFeatureTransf
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         MethodTraining.CheckFeature(inputSchema, _inputColumnName, _body);
-        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName);
+        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName, _body.Definition.AddedColumns);
     }
 
     /// <summary>Gives the transformer, after a look at the columns.</summary>

@@ -23,7 +23,7 @@ public sealed class RegressionNetworkModel : NetworkModel, IPredictorProducing<f
     {
     }
 
-    internal override DataViewSchema ScoreSchema => Columns;
+    private protected override DataViewSchema TaskSchema => Columns;
 
     DataViewType IValueMapper.InputType => MappedType;
 
@@ -35,7 +35,7 @@ public sealed class RegressionNetworkModel : NetworkModel, IPredictorProducing<f
 
     internal static RegressionNetworkModel Create(IHostEnvironment env, ModelLoadContext ctx) => new(Load<RegressionHead>(ctx, GetVersionInfo()));
 
-    internal override Delegate CreateGetter(int column, RowScores scores) => (ValueGetter<float>)((ref float value) => value = scores.Current[0]);
+    private protected override Delegate CreateGetter(int column, RowScores scores) => (ValueGetter<float>)((ref float value) => value = scores.Current[0]);
 
     ValueMapper<TSource, TDestination> IValueMapper.GetMapper<TSource, TDestination>()
     {

@@ -39,9 +39,24 @@ internal abstract class RowScores
             throw DataErrors.NonFiniteScore(position);
     }
 
-    /// <summary>Makes a getter of all scores.</summary>
+    /// <summary>Makes a getter of some of the numbers, which stand one behind the other.</summary>
+    /// <param name="start">The first.</param>
+    /// <param name="count">How many.</param>
     /// <returns>The getter.</returns>
-    public ValueGetter<VBuffer<float>> VectorGetter() => (ref VBuffer<float> value) => Put(Current, ref value);
+    public ValueGetter<VBuffer<float>> VectorGetter(int start, int count) => (ref VBuffer<float> value) => Put(Current.Slice(start, count), ref value);
+
+    /// <summary>Makes a getter of keys.</summary>
+    /// <param name="start">The first; numbers from 0 are keys, −1 is a missing one.</param>
+    /// <param name="count">How many.</param>
+    /// <returns>The getter.</returns>
+    public ValueGetter<VBuffer<uint>> KeyGetter(int start, int count) => (ref VBuffer<uint> value) =>
+    {
+        var editor = VBufferEditor.Create(ref value, count);
+        var numbers = Current.Slice(start, count);
+        for (var i = 0; i < count; i++)
+            editor.Values[i] = (uint)((int)numbers[i] + 1);
+        value = editor.Commit();
+    };
 }
 
 /// <summary>Scores each row when it is first asked for, as a prediction engine does.</summary>

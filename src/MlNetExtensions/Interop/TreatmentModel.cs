@@ -40,13 +40,13 @@ public sealed class TreatmentModel : NetworkModel
         Treatments = ((TreatmentHead)network.Head).Treatments;
         if (network.Definition is not TreatmentDefinition definition || !Equals(definition.Treatments, Treatments) || definition.Layout is not { Columns.Count: > 0 })
             throw new ModelFormatException($"{network.Definition} is no network of the treatments of its task.");
-        ScoreSchema = MakeSchema(Treatments);
+        TaskSchema = MakeSchema(Treatments);
     }
 
     /// <summary>The treatments under which rows are scored: arms with their names and training rows, or the doses of the grid.</summary>
     public Treatments Treatments { get; }
 
-    internal override DataViewSchema ScoreSchema { get; }
+    private protected override DataViewSchema TaskSchema { get; }
 
     private protected override PredictionKind Kind => PredictionKind.Custom;
 
@@ -56,7 +56,7 @@ public sealed class TreatmentModel : NetworkModel
 
     internal static TreatmentModel Create(IHostEnvironment env, ModelLoadContext ctx) => new(Load<TreatmentHead>(ctx, GetVersionInfo()));
 
-    internal override Delegate CreateGetter(int column, RowScores scores) => ScoreSchema[column].Name switch
+    private protected override Delegate CreateGetter(int column, RowScores scores) => TaskSchema[column].Name switch
     {
         DefaultColumnNames.Score => (ValueGetter<float>)((ref float value) => value = Own(scores.Current)),
         Effect when !Treatments.AreKeys => (ValueGetter<float>)((ref float value) => value = Difference(scores.Current[1..], 1 - Treatments.Reference)),
@@ -67,8 +67,8 @@ public sealed class TreatmentModel : NetworkModel
     };
 
     // Without the column a row has had no treatment that is known; the other columns do not depend on it.
-    internal override Delegate CreateGetter(int column, RowScores scores, DataViewSchema input) =>
-        ScoreSchema[column].Name == DefaultColumnNames.Score && input.GetColumnOrNull(Network.Layout!.Columns[0].Name) is null
+    private protected override Delegate CreateGetter(int column, RowScores scores, DataViewSchema input) =>
+        TaskSchema[column].Name == DefaultColumnNames.Score && input.GetColumnOrNull(Network.Layout!.Columns[0].Name) is null
             ? (ValueGetter<float>)((ref float value) => value = float.NaN)
             : CreateGetter(column, scores);
 

@@ -19,7 +19,7 @@ public abstract class VectorNetworkModel : NetworkModel, IPredictorProducing<VBu
 
     private protected VectorDataViewType ScoreType => new(NumberDataViewType.Single, Network.Outputs);
 
-    internal override Delegate CreateGetter(int column, RowScores scores) => scores.VectorGetter();
+    private protected override Delegate CreateGetter(int column, RowScores scores) => scores.VectorGetter(0, Network.Outputs);
 
     ValueMapper<TSource, TDestination> IValueMapper.GetMapper<TSource, TDestination>()
     {

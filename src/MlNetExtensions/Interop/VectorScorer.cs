@@ -27,7 +27,7 @@ internal sealed class VectorScorer
             _packer = new(Name, sets, network.AcceptsMissingValues);
         }
 
-        (_network, _features, _scores) = (network, new float[network.Inputs], new float[network.Outputs]);
+        (_network, _features, _scores) = (network, new float[network.Inputs], new float[network.ScoredOutputs]);
     }
 
     public ReadOnlySpan<float> Score(in VBuffer<float> source)
@@ -50,6 +50,6 @@ internal sealed class VectorScorer
         }
 
         RowScores.Compute(_network, new(_features, [], _ids), _scores, position: 0, Columns);
-        return _scores;
+        return _scores.AsSpan(0, _network.Outputs);
     }
 }

@@ -55,20 +55,32 @@ public sealed class MultiHeadAttention : Module<Tensor, Tensor, Tensor>
     /// <param name="query">Queries [rows, M, d].</param>
     /// <param name="tokens">Tokens [rows, K, d].</param>
     /// <returns>Values [rows, M, d].</returns>
-    public override Tensor forward(Tensor query, Tensor tokens)
+    public override Tensor forward(Tensor query, Tensor tokens) => Read(query, tokens, null);
+
+    /// <summary>What each query reads of the tokens that are not hidden.</summary>
+    /// <param name="query">Queries [rows, M, d].</param>
+    /// <param name="tokens">Tokens [rows, K, d].</param>
+    /// <param name="hidden">Which tokens have weight 0, Boolean [rows, K], not all of a row; null for none.</param>
+    /// <returns>Values [rows, M, d].</returns>
+    public Tensor Read(Tensor query, Tensor tokens, Tensor? hidden)
     {
-        var read = Weights(query, tokens).matmul(Split(values.call(tokens)));                   // [rows, h, M, d/h]
+        var read = Weights(query, tokens, hidden).matmul(Split(values.call(tokens)));                   // [rows, h, M, d/h]
         return outputs.call(read.transpose(1, 2).reshape(query.shape[0], query.shape[1], _width));
     }
 
     /// <summary>How each head of each query weighs the tokens.</summary>
     /// <param name="query">Queries [rows, M, d].</param>
     /// <param name="tokens">Tokens [rows, K, d].</param>
+    /// <param name="hidden">Which tokens have weight 0, Boolean [rows, K], not all of a row; null for none.</param>
     /// <returns>Weights [rows, h, M, K], which add up to 1 over the tokens.</returns>
-    public Tensor Weights(Tensor query, Tensor tokens)
+    public Tensor Weights(Tensor query, Tensor tokens, Tensor? hidden = null)
     {
         var (q, k) = (Split(queries.call(query)), Split(keys.call(tokens)));
-        return functional.softmax(q.matmul(k.transpose(2, 3)).Times(1 / Math.Sqrt(_width / _heads)), 3);
+        var fits = q.matmul(k.transpose(2, 3)).Times(1 / Math.Sqrt(_width / _heads));
+        if (hidden is null)
+            return functional.softmax(fits, 3);
+        using Scalar never = double.NegativeInfinity;
+        return functional.softmax(fits.masked_fill(hidden.unsqueeze(1).unsqueeze(1), never), 3);
     }
 
     private Tensor Split(Tensor tokens) => tokens.view(tokens.shape[0], tokens.shape[1], _heads, _width / _heads).transpose(1, 2);

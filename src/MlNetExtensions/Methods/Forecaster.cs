@@ -1,5 +1,6 @@
 using System.Globalization;
 using MlNetMlp.Data;
+using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 
@@ -16,12 +17,15 @@ public sealed class Forecaster
     private const string Prefix = "series.";
 
     private readonly TrainedNetwork _network;
+    private readonly IReadOnlyList<OutputBlock> _blocks;
+    private readonly int _width;
     private readonly float[] _window;
     private SeriesMemory _memory;
 
     internal Forecaster(TrainedNetwork network, ForecastOptions options)
     {
-        (_network, ContextLength, Horizon) = (network, options.ContextLength, options.Horizon);
+        (_network, _blocks, ContextLength, Horizon) = (network, options.Outputs, options.ContextLength, options.Horizon);
+        _width = QuantileRegressionHead.MeanOf(network.Head)!.Outputs;
         _window = new float[network.Inputs];
         _memory = new(ContextLength, Channels);
     }
@@ -33,7 +37,7 @@ public sealed class Forecaster
     public int Horizon { get; }
 
     /// <summary>C, numbers of an observation.</summary>
-    public int Channels => _network.Outputs / Horizon;
+    public int Channels => _width / Horizon;
 
     /// <summary>Takes the next observation of a series.</summary>
     /// <param name="values">Numbers of the C channels, in the order of the model's columns.</param>
@@ -59,7 +63,19 @@ public sealed class Forecaster
     /// <param name="series">The key of the series.</param>
     /// <returns>H·C numbers: those of all channels one step ahead, then two, and so on.</returns>
     /// <exception cref="InvalidOperationException">Fewer than <see cref="ContextLength"/> observations of the series were there, or the forecast is not finite.</exception>
-    public float[] Forecast(long series = OnlySeries)
+    public float[] Forecast(long series = OnlySeries) => Score(series)[.._width];
+
+    /// <summary>Forecasts the steps that follow the last observation of a series, with quantiles and bounds where the model has them.</summary>
+    /// <param name="series">The key of the series.</param>
+    /// <returns>By the name of each column that the model adds to rows, H·C numbers: those of all channels one step ahead, then two, and so on.</returns>
+    /// <inheritdoc cref="Forecast" path="/exception"/>
+    public IReadOnlyDictionary<string, float[]> ForecastColumns(long series = OnlySeries)
+    {
+        var scores = Score(series);
+        return _blocks.ToDictionary(block => block.Name, block => scores.AsSpan(block.Block * _width, _width).ToArray());
+    }
+
+    private float[] Score(long series)
     {
         if (Observations(series) is var seen && seen < ContextLength)
             throw new InvalidOperationException($"A forecast needs {ContextLength} observations, and series {series} has had {seen}.");

@@ -45,6 +45,9 @@ public interface IFeatureMethod
     /// <summary>What the method wants where its rows are sets of items rather than vectors of known size; null by default.</summary>
     SetInput? Sets => null;
 
+    /// <summary>The columns that its networks compute beside the features: <see cref="NetworkDefinition.AddedColumns"/> of them all. None by default.</summary>
+    IReadOnlyList<AddedColumn> AddedColumns => [];
+
     /// <summary>Number of rows that the method wants to see, at least 1.</summary>
     int SampleRows { get; }
 

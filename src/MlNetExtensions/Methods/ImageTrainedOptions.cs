@@ -25,7 +25,7 @@ public abstract record ImageTrainedOptions : GradientTrainedOptions
 
     /// <summary>
     /// Size and order of the images; null (the default): as the dimensions of the feature column's type say, else a flat vector is taken for a square of one channel or, channel by
-    /// channel, of three.
+    /// channel, of three. Where the feature column holds <c>MLImage</c>, what they are brought to; null then for three channels of the size that the type tells.
     /// </summary>
     public ImageShape? ImageShape { get; init; }
 

@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using MlNetMlp.Data;
 using MlNetMlp.Networks;
+using MlNetMlp.Options;
 using MlNetMlp.Runtime;
 using MlNetMlp.Training;
 using static TorchSharp.torch;
@@ -28,18 +29,19 @@ internal sealed record NetworkFit(
     public TrainedNetwork Run(IDataView data, IDataView? validation, TrainedNetwork? initial)
     {
         var options = Method.Options;
+        var label = Method.ReadsLabels ? options.LabelColumnName : null;
         validation ??= options.ValidationData;
 
         // Reading a large set takes its time, and whoever watches should see something within a second.
         Observer.Progress?.Report(TrainingProgress.Reading);
         var features = initial?.MethodName == Method.Name && initial.Layout is { } known && initial.Sets is null && Method.Columns.Count > 0
             ? Continued(FeatureColumns.Of(data.Schema, options.FeatureColumnName, null, Method.Columns), known)
-            : FeatureColumns.Of(data.Schema, options.FeatureColumnName, Method.Sets, Method.Columns)
+            : FeatureColumns.Of(data.Schema, options.FeatureColumnName, Method.Sets, Method.Columns, Method.ImageShape ?? initial?.Images)
                 .Measured(validation is null ? [data] : [data, validation], CheckCancelled);
         var loader = new TrainingSetLoader(
             new LoadSettings(
                 Task,
-                new ColumnNames(features, options.LabelColumnName, options.ExampleWeightColumnName, validation is null ? options.ValidationColumnName : null),
+                new ColumnNames(features, label, options.ExampleWeightColumnName, validation is null ? options.ValidationColumnName : null),
                 ClassNames,
                 options.ClassWeights,
                 Method.HoldsOutRows ? 0 : options.ValidationFraction,
@@ -52,7 +54,7 @@ internal sealed record NetworkFit(
         // Everything that is made below is released at the end: what lives on is in managed memory.
         using var scope = NewDisposeScope();
         using var start = initial?.CreateNetwork();
-        CheckInitial(initial, features.Sets, VectorReader.LabelWidth(RowReader.Find(data.Schema, "label", options.LabelColumnName)));
+        CheckInitial(initial, features.Sets, RowReader.LabelWidth(data.Schema, label));
         var (set, outcome) = loader.Load(data, validation, OutcomeOf(initial));
         var head = Method is ITreatmentMethod causal
             ? new TreatmentHead { Outcome = outcome, Treatments = TreatmentSurvey.Of(set, causal, ArmNames, (initial?.Head as TreatmentHead)?.Treatments) }
@@ -74,10 +76,14 @@ internal sealed record NetworkFit(
         using var start = initial?.CreateNetwork();
         var table = SeriesTable.Read(data, columns, series.SeriesColumnName is not null, options.MemoryBudget ?? MemoryBudget.Default, CheckCancelled);
         var layout = new SeriesLayout(series.ContextLength, series.Horizon, table.ChannelNames);
-        CheckInitial(initial, null, layout.Horizon * layout.Channels);
-        var (set, head) = SeriesWindows.Cut(table, layout, Method.HoldsOutRows ? 0 : options.ValidationFraction, Seed, (MultiOutputRegressionHead?)initial?.Head);
+        CheckInitial(initial, null, layout.Horizon * layout.Channels, series.Levels);
+        var (set, head) = SeriesWindows.Cut(
+            table, layout, Method.HoldsOutRows ? 0 : options.ValidationFraction, Seed, initial is null ? null : QuantileRegressionHead.MeanOf(initial.Head));
         Observer.Log($"{table.Series.Count} series of {table.Values.shape[0]} rows and {layout.Channels} channels in all: {set.RowCount} windows to train on, {set.HeldCount} held out for validation.");
-        return Fit(set, head, start, initial);
+        TaskHead task = Task == TaskKind.Features ? new FeatureHead { Width = set.FeatureCount }
+            : series.Levels is { Count: > 0 } levels ? new QuantileRegressionHead { Mean = head, Quantiles = levels }
+            : head;
+        return Fit(set, task, start, initial);
     }
 
     private TrainedNetwork Fit(TrainingSet set, TaskHead head, Network? start, TrainedNetwork? initial)
@@ -89,13 +95,16 @@ internal sealed record NetworkFit(
             run.State?.CheckFinite();
             if (!Equals(network.Definition.Layout, set.Layout))
                 throw new InvalidOperationException($"{Method.Name} was given rows of {set.Layout}, but the layout of its network's definition is {network.Definition.Layout}.");
-            return new TrainedNetwork(network.Definition, network.ReadWeights(), head)
+            if (!network.Definition.AddedColumns.Select(column => column.Name).SequenceEqual(Method.AddedColumns.Select(column => column.Name)))
+                throw new InvalidOperationException($"{Method.Name} promises other columns than those that its network computes.");
+            return new TrainedNetwork(network.Definition, network.ReadWeights(), head is FeatureHead ? new FeatureHead { Width = network.Definition.Outputs } : head)
             {
                 MethodName = Method.Name,
                 OptionsJson = Method.Options.ToJson(),
                 AcceptsMissingValues = Method.AcceptsMissingValues,
                 FeatureNames = set.SlotNames,
                 Sets = set.Sets,
+                Images = set.Images,
                 LearningCurve = run.Curve,
                 State = run.State,
                 DiagnosticsJson = run.DiagnosticsJson ?? initial?.DiagnosticsJson,
@@ -112,7 +121,7 @@ internal sealed record NetworkFit(
     /// <summary>What an earlier model predicts, under whatever treatment.</summary>
     private static TaskHead? OutcomeOf(TrainedNetwork? initial) => initial?.Head is TreatmentHead treated ? treated.Outcome : initial?.Head;
 
-    private void CheckInitial(TrainedNetwork? initial, SetLayout? sets, int labelWidth)
+    private void CheckInitial(TrainedNetwork? initial, SetLayout? sets, int labelWidth, ValueList<double>? quantiles = null)
     {
         if (initial is null)
             return;
@@ -121,8 +130,10 @@ internal sealed record NetworkFit(
         var fits = (Task, OutcomeOf(initial)) switch
         {
             (TaskKind.Regression, RegressionHead) or (TaskKind.Binary, BinaryHead) => true,
+            (TaskKind.Features, FeatureHead) => true,
             (TaskKind.Multiclass, MulticlassHead head) => head.Classes == ClassNames.Count,
-            (TaskKind.MultiOutputRegression, MultiOutputRegressionHead head) => head.Outputs == labelWidth,
+            (TaskKind.MultiOutputRegression, MultiOutputRegressionHead head) => head.Outputs == labelWidth && quantiles is null or { Count: 0 },
+            (TaskKind.MultiOutputRegression, QuantileRegressionHead head) => head.Mean.Outputs == labelWidth && head.Quantiles.Equals(quantiles),
             _ => false,
         };
         if (!fits || initial.MethodName != Method.Name)

@@ -22,7 +22,7 @@ public abstract record NetworkOptions : IValidatableObject
     public string LabelColumnName { get; init; } = "Label";
 
     /// <summary>
-    /// The feature column, <c>Features</c> by default: a vector of numbers of known size. Null for none, which only trainers allow that read other columns.
+    /// The feature column, <c>Features</c> by default: a vector of numbers of known size, or images (<c>MLImage</c>). Null for none, which only trainers allow that read other columns.
     /// </summary>
     public string? FeatureColumnName { get; init; } = "Features";
 

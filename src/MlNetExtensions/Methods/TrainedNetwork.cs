@@ -1,4 +1,5 @@
 using System.Text.Json;
+using MlNetMlp.Data;
 using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
@@ -30,12 +31,13 @@ public sealed class TrainedNetwork : IBlockModel
             LibTorch.Load();
             Network.CheckWeights(definition, weights);
         }
-        else if (managed.Inputs != definition.Inputs || managed.Outputs != definition.Outputs)
+        else if (managed.Inputs != definition.Inputs || managed.Outputs != definition.ScoredOutputs)
         {
-            throw new ModelFormatException($"{definition} promises {definition.Outputs} values of {definition.Inputs}, but computes {managed.Outputs} of {managed.Inputs}.");
+            throw new ModelFormatException($"{definition} promises {definition.ScoredOutputs} values of {definition.Inputs}, but computes {managed.Outputs} of {managed.Inputs}.");
         }
 
         _scorer = managed ?? new NativeScorer(definition, weights);
+        ScoredOutputs = definition.ScoredOutputs;
     }
 
     /// <summary>The record that rebuilds the network.</summary>
@@ -48,6 +50,8 @@ public sealed class TrainedNetwork : IBlockModel
     public TaskHead Head { get; }
 
     string? IBlockModel.LabelColumnName => null;
+
+    int IBlockModel.Outputs => ScoredOutputs;
 
     /// <summary>Name of the method that trained it.</summary>
     public required string MethodName { get; init; }
@@ -63,6 +67,11 @@ public sealed class TrainedNetwork : IBlockModel
 
     /// <summary>How a row lies where the network reads other columns beside the features; null where it does not.</summary>
     public RowLayout? Layout => Definition.Layout;
+
+    /// <summary>
+    /// What the images of the feature column became in training, which images that are scored become too; a vector of as many numbers is taken as it is. Null where it held vectors.
+    /// </summary>
+    public ImageShape? Images { get; init; }
 
     /// <summary>Names of the features, where the training data named them.</summary>
     public IReadOnlyList<string>? FeatureNames { get; init; }
@@ -90,6 +99,9 @@ public sealed class TrainedNetwork : IBlockModel
     /// <summary>Number of scores of a row.</summary>
     public int Outputs => Definition.Outputs;
 
+    /// <summary>Numbers that scoring gives for a row: its scores, and then the values of the columns that the network adds.</summary>
+    internal int ScoredOutputs { get; }
+
     /// <summary>
     /// Scores rows: regression in the label's unit, binary as logits, multiclass as probabilities, features as activations. A row's scores do
     /// not depend on the rows that are scored with it. Safe for all threads at once.
@@ -99,14 +111,17 @@ public sealed class TrainedNetwork : IBlockModel
     /// <returns>Index of the first row with a score that is not finite, or -1.</returns>
     public int Score(ReadOnlySpan<float> rows, Span<float> scores)
     {
-        _scorer.Score(rows, scores);
-        for (var start = 0; start < scores.Length; start += Outputs)
-            Head.Finish(scores.Slice(start, Outputs));
-        var bad = Finite.IndexOfNonFinite(scores);
-        return bad < 0 ? -1 : bad / Outputs;
+        if (ScoredOutputs == Outputs)
+            return ScoreAll(rows, scores);
+        var count = scores.Length / Outputs;
+        var all = new float[count * ScoredOutputs];
+        var bad = ScoreAll(rows, all);
+        for (var row = 0; row < count; row++)
+            all.AsSpan(row * ScoredOutputs, Outputs).CopyTo(scores[(row * Outputs)..]);
+        return bad;
     }
 
-    int IBlockModel.Compute(in ModelRows rows, Span<float> values) => Score(rows.Features, values);
+    int IBlockModel.Compute(in ModelRows rows, Span<float> values) => ScoreAll(rows.Features, values);
 
     /// <summary>The same model with another network for the same features and task.</summary>
     /// <param name="definition">The record that rebuilds the network.</param>
@@ -133,6 +148,11 @@ public sealed class TrainedNetwork : IBlockModel
             throw new ModelFormatException($"{TrainedNetworkFile.HeaderEntryName}: the diagnostics of {MethodName} are not those of {typeof(TDiagnostics).Name}: {e.Message}", e);
         }
     }
+
+    /// <summary>The columns that rows are read from.</summary>
+    /// <param name="feature">The feature column; null for none.</param>
+    /// <returns>The columns.</returns>
+    internal FeatureColumns Columns(string? feature) => new(feature, Sets, Layout, Images: Images);
 
     /// <summary>Gives back what native memory scoring has taken; the next row takes it again.</summary>
     internal void Release() => (_scorer as NativeScorer)?.Release();
@@ -172,6 +192,15 @@ public sealed class TrainedNetwork : IBlockModel
     /// <summary>The same weights in a network that uses more or fewer of them: what a later training goes on from is still right.</summary>
     internal TrainedNetwork WithDefinition(NetworkDefinition definition) => With(definition, Weights, Head, LearningCurve, State);
 
+    private int ScoreAll(ReadOnlySpan<float> rows, Span<float> values)
+    {
+        _scorer.Score(rows, values);
+        for (var start = 0; start < values.Length; start += ScoredOutputs)
+            Head.Finish(values.Slice(start, Outputs));
+        var bad = Finite.IndexOfNonFinite(values);
+        return bad < 0 ? -1 : bad / ScoredOutputs;
+    }
+
     private TrainedNetwork With(NetworkDefinition definition, WeightSet weights, TaskHead head, LearningCurve learningCurve, WeightSet? state = null) => new(definition, weights, head)
     {
         MethodName = MethodName,
@@ -179,6 +208,7 @@ public sealed class TrainedNetwork : IBlockModel
         AcceptsMissingValues = AcceptsMissingValues,
         FeatureNames = FeatureNames,
         Sets = Sets,
+        Images = Images,
         LearningCurve = learningCurve,
         State = state,
         DiagnosticsJson = DiagnosticsJson,

@@ -48,6 +48,9 @@ internal static class TrainedNetworkFile
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public SetLayout? Sets { get; init; }
 
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public ImageShape? Images { get; init; }
+
         public required LearningCurve LearningCurve { get; init; }
 
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -79,6 +82,7 @@ internal static class TrainedNetworkFile
                 Options = JsonSerializer.Deserialize<JsonElement>(network.OptionsJson),
                 FeatureNames = network.FeatureNames,
                 Sets = network.Sets,
+                Images = network.Images,
                 LearningCurve = network.LearningCurve,
                 Diagnostics = network.DiagnosticsJson is { } json ? JsonSerializer.Deserialize<JsonElement>(json) : null,
                 StateBytes = network.State?.ByteCount,
@@ -109,6 +113,13 @@ internal static class TrainedNetworkFile
                 throw InHeader($"the network has {definition.Inputs} inputs, which are no row of {sets}");
         }
 
+        if (header.Images is { } images)
+        {
+            CheckRanges(images);
+            if (images.Size != definition.Inputs || header.Sets is not null || definition.Layout is not null || !images.IsOfColours)
+                throw InHeader($"the network has {definition.Inputs} inputs, which are no image of {images}");
+        }
+
         if (definition.WeightCount is <= 0 or > long.MaxValue / 8)
             throw InHeader($"{definition} is not a network of a possible size");
         var expected = definition.WeightCount * sizeof(float);
@@ -127,6 +138,7 @@ internal static class TrainedNetworkFile
             OptionsJson = header.Options.GetRawText(),
             FeatureNames = header.FeatureNames,
             Sets = header.Sets,
+            Images = header.Images,
             LearningCurve = header.LearningCurve,
             State = state,
             DiagnosticsJson = header.Diagnostics?.GetRawText(),

@@ -50,7 +50,7 @@ internal static class TreatmentSurvey
         {
             var arm = (int)value - first;
             if (arm < 0 || arm >= rows.Length)
-                throw new InvalidOperationException($"Column '{column}' is missing in a training row: give each row a treatment, or drop it.");
+                throw Missing(column);
             rows[arm]++;
         }
 
@@ -66,6 +66,8 @@ internal static class TreatmentSurvey
         var (least, greatest, row) = (float.PositiveInfinity, float.NegativeInfinity, 0L);
         foreach (var dose in Values(set))
         {
+            if (!float.IsFinite(dose))
+                throw Missing(input.ColumnName);
             (least, greatest) = (Math.Min(least, dose), Math.Max(greatest, dose));
             if (row++ % stride == 0)
                 doses.Add(dose);
@@ -98,6 +100,8 @@ internal static class TreatmentSurvey
                 yield return values[start];
         }
     }
+
+    private static InvalidOperationException Missing(string column) => new($"Column '{column}' is missing in a training row: give each row a treatment, or drop it.");
 
     private static InvalidOperationException Constant(string column, string value, long rows) => new(
         $"Column '{column}' is '{value}' in all {rows} training rows: what a treatment does can only be learned from rows that differ in it.");

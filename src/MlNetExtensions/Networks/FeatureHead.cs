@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace MlNetMlp.Networks;
 
-/// <summary>No task: what the network puts out is features, as they are. There are no labels to judge it by, hence no loss.</summary>
+/// <summary>No task: what the network puts out is features, as they are. There are no labels to judge it by, hence no loss but that of the method.</summary>
 public sealed record FeatureHead : TaskHead
 {
     private const string NoLoss = "Features are not judged by labels: what learns them brings a loss of its own.";
@@ -16,7 +16,7 @@ public sealed record FeatureHead : TaskHead
     public override int Outputs => Width;
 
     /// <inheritdoc/>
-    public override string MetricName => "";
+    public override string MetricName => "loss";
 
     /// <inheritdoc/>
     public override double MetricSum(Tensor outputs, Tensor labels) => throw new NotSupportedException(NoLoss);

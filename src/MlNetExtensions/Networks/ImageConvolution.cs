@@ -20,11 +20,12 @@ public sealed class ImageConvolution : Module<Tensor, Tensor>
     /// <param name="kernel">Height and width of a kernel.</param>
     /// <param name="stride">How far apart the places are.</param>
     /// <param name="padding">Rows and columns of zeros around the image.</param>
-    public ImageConvolution(int inputs, int outputs, Device device, int kernel = 3, int stride = 2, int padding = 1)
+    /// <param name="isAlongRows">Whether kernels are of one row, and each row of an image becomes a row of its own, as sequences are.</param>
+    public ImageConvolution(int inputs, int outputs, Device device, int kernel = 3, int stride = 2, int padding = 1, bool isAlongRows = false)
         : base(nameof(ImageConvolution))
     {
-        (_stride, _padding) = ([stride, stride], [padding, padding]);
-        weight = new Parameter(empty(outputs, inputs, kernel, kernel, device: device));
+        (_stride, _padding) = ([isAlongRows ? 1 : stride, stride], [isAlongRows ? 0 : padding, padding]);
+        weight = new Parameter(empty(outputs, inputs, isAlongRows ? 1 : kernel, kernel, device: device));
         bias = new Parameter(empty(outputs, device: device));
         RegisterComponents();
     }

@@ -14,12 +14,12 @@ public enum PixelOrder
     Interleaved,
 }
 
-/// <summary>The size of images whose pixels are the features of a row.</summary>
+/// <summary>The size of images whose pixels are the features of a row; a sequence is an image of one row.</summary>
 /// <param name="Height">Rows of pixels, in [1, 4096].</param>
-/// <param name="Width">Pixels of a row, in [1, 4096].</param>
-/// <param name="Channels">Values of a pixel, in [1, 16].</param>
+/// <param name="Width">Pixels of a row, in [1, 65536].</param>
+/// <param name="Channels">Values of a pixel, in [1, 4096].</param>
 public sealed record ImageShape(
-    [property: Range(1, 4096)] int Height, [property: Range(1, 4096)] int Width, [property: Range(1, 16)] int Channels = 1)
+    [property: Range(1, 4096)] int Height, [property: Range(1, 1 << 16)] int Width, [property: Range(1, 4096)] int Channels = 1)
 {
     private const int MostColours = 4;
 
@@ -30,6 +30,10 @@ public sealed record ImageShape(
     /// <summary>Number of features.</summary>
     [JsonIgnore]
     public long Size => (long)Height * Width * Channels;
+
+    /// <summary>Whether the channels are ones that pixels of image files can become: grey, colours, or alpha and colours.</summary>
+    [JsonIgnore]
+    internal bool IsOfColours => Channels is 1 or 3 or MostColours;
 
     /// <summary>The rows as images, without a copy.</summary>
     /// <param name="rows">Features [rows, <see cref="Size"/>].</param>

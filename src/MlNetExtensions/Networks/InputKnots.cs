@@ -85,7 +85,12 @@ public sealed class InputKnots
         return Map(x, tensor(_positions, [Inputs, Count]).to(x.device), tensor(_values, [Inputs, Count]).to(x.device)).MoveToOuterDisposeScope();
     }
 
-    internal static Tensor Map(Tensor x, Tensor positions, Tensor values)
+    /// <summary>The map of knots that are tensors already.</summary>
+    /// <param name="x">Single [rows, inputs].</param>
+    /// <param name="positions">Where the knots are [inputs, Q], at least 3 of each, non-decreasing.</param>
+    /// <param name="values">What is there [inputs, Q].</param>
+    /// <returns>Single [rows, inputs].</returns>
+    public static Tensor Map(Tensor x, Tensor positions, Tensor values)
     {
         var count = positions.shape[1];
         var column = x.t().contiguous();                                                     // [inputs, rows]

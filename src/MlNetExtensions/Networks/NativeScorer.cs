@@ -19,7 +19,7 @@ internal sealed class NativeScorer(NetworkDefinition definition, WeightSet weigh
 
     public int Inputs => definition.Inputs;
 
-    public int Outputs => definition.Outputs;
+    public int Outputs { get; } = definition.ScoredOutputs;
 
     public void Score(ReadOnlySpan<float> rows, Span<float> scores)
     {
@@ -35,7 +35,7 @@ internal sealed class NativeScorer(NetworkDefinition definition, WeightSet weigh
             using var scope = NewDisposeScope();
             var input = empty(count, rows.Length / count);
             rows.CopyTo(TensorMemory.Floats(input));
-            var output = network.call(input).contiguous();
+            var output = network.CallWithAdded(input).contiguous();
             if (output.numel() != scores.Length)
                 throw new InvalidOperationException($"{definition} promises {Outputs} values for a row, but its network puts out {output.numel() / count}.");
             TensorMemory.Floats(output).CopyTo(scores);

@@ -39,6 +39,11 @@ public abstract class Network : nn.Module<Tensor, Tensor>
     /// <returns>Raw outputs [rows, outputs].</returns>
     public virtual Tensor FromAffinePart(Tensor begun) => call(begun);
 
+    /// <summary>What scoring reads: raw outputs, and behind them the values of <see cref="NetworkDefinition.AddedColumns"/>. The default serves networks without such columns.</summary>
+    /// <param name="x">Features [rows, inputs].</param>
+    /// <returns>Values [rows, outputs + slots of the added columns].</returns>
+    public virtual Tensor CallWithAdded(Tensor x) => call(x);
+
     /// <summary>Copies all parameters and buffers out of the network.</summary>
     /// <returns>The weights, by their names in the state dictionary and in its order.</returns>
     public WeightSet ReadWeights()
@@ -71,11 +76,29 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         reader.Finish();
     }
 
+    /// <summary>Sets some of the parameters and buffers of the network to those of another one, which has them by the same names and in the same shapes.</summary>
+    /// <param name="weights">The weights of the other network.</param>
+    /// <param name="isTaken">Whether a tensor of this network is set, by its name.</param>
+    /// <exception cref="ModelFormatException">The other network has no such tensor, or one of another shape.</exception>
+    public void CopyWeights(WeightSet weights, Func<string, bool> isTaken)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(isTaken);
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var reader = weights.ReadPart();
+        foreach (var (name, tensor) in state_dict())
+        {
+            if (isTaken(name) && reader.Take(name, tensor.shape) is { IsEmpty: false } values)
+                tensor.copy_(torch.tensor(values.ToArray(), tensor.shape));
+        }
+    }
+
     /// <summary>Checks that weights fit a definition without building its network.</summary>
     /// <param name="definition">The definition.</param>
     /// <param name="weights">The weights that a file holds.</param>
     /// <exception cref="ModelFormatException">A tensor is missing, has another shape, or is unknown to the network.</exception>
-    public static void CheckWeights(NetworkDefinition definition, WeightSet weights) => TakeWeights(definition, weights.Read());
+    internal static void CheckWeights(NetworkDefinition definition, WeightSet weights) => TakeWeights(definition, weights.Read());
 
     /// <summary>Takes the weights of a network without building it.</summary>
     /// <param name="definition">The definition.</param>

@@ -60,6 +60,14 @@ public abstract record NetworkDefinition
     [JsonIgnore]
     public virtual IReadOnlyList<string>? OutputNames => null;
 
+    /// <summary>Columns that the network computes beside its outputs; none by default. Transformers of forecasts over rows do not show them.</summary>
+    [JsonIgnore]
+    public virtual IReadOnlyList<AddedColumn> AddedColumns => [];
+
+    /// <summary>Numbers that scoring a row gives: the outputs, and then the values of <see cref="AddedColumns"/>.</summary>
+    [JsonIgnore]
+    internal int ScoredOutputs => Outputs + AddedColumns.Sum(column => column.Size);
+
     /// <summary>Builds the network with weights that are not yet set.</summary>
     /// <param name="device">
     /// Where all parameters and buffers are to be: a device, or <see cref="torch.META"/> to learn the names and shapes of the tensors
@@ -75,7 +83,7 @@ public abstract record NetworkDefinition
 
     /// <summary>
     /// Builds the same function as managed code, if there is such: the network then scores without libtorch. The default is that of
-    /// <see cref="BuildDense"/>.
+    /// <see cref="BuildDense"/>. Values of <see cref="AddedColumns"/> come behind the outputs.
     /// </summary>
     /// <param name="weights">The trained weights.</param>
     /// <returns>The scorer, or null where libtorch has to score.</returns>

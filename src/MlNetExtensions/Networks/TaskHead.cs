@@ -21,6 +21,9 @@ public enum TaskKind
 
     /// <summary>Several numbers for each row.</summary>
     MultiOutputRegression,
+
+    /// <summary>No labels: the method knows what it wants.</summary>
+    Features,
 }
 
 /// <summary>What tasks have in common.</summary>
@@ -40,6 +43,7 @@ internal static class TaskKinds
 [JsonDerivedType(typeof(BinaryHead), "binary")]
 [JsonDerivedType(typeof(MulticlassHead), "multiclass")]
 [JsonDerivedType(typeof(MultiOutputRegressionHead), "multiOutputRegression")]
+[JsonDerivedType(typeof(QuantileRegressionHead), "quantileRegression")]
 [JsonDerivedType(typeof(FeatureHead), "features")]
 [JsonDerivedType(typeof(TreatmentHead), "treatment")]
 public abstract record TaskHead

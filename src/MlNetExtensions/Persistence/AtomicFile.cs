@@ -1,7 +1,7 @@
 namespace MlNetMlp.Persistence;
 
 /// <summary>Replaces files as a whole: whoever opens one sees the old content or the new, never a part of either.</summary>
-public static class AtomicFile
+internal static class AtomicFile
 {
     /// <summary>Writes a file beside its final place, flushes it to disk and renames it over the old one, if there was one.</summary>
     /// <param name="path">The file. A symbolic link is followed, and the file that it leads to is replaced.</param>

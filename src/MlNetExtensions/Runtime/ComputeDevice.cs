@@ -3,7 +3,7 @@ using TorchSharp;
 namespace MlNetMlp.Runtime;
 
 /// <summary>Chooses the device that a model is trained or scored on, as ML.NET's <c>GpuDeviceId</c> and <c>FallbackToCpu</c> say.</summary>
-public static class ComputeDevice
+internal static class ComputeDevice
 {
     /// <summary>Chooses the CPU, or a GPU where one is asked for. Loads libtorch.</summary>
     /// <param name="gpuDeviceId">The number of the CUDA device, from 0; null for the CPU.</param>

@@ -62,6 +62,19 @@ internal static class ElfHeader
         return segments;
     }
 
+    /// <summary>Where in the file an address lies.</summary>
+    /// <exception cref="InvalidDataException">It lies in none of the segments.</exception>
+    public static long ToFileOffset(Segment[] segments, long address)
+    {
+        foreach (var segment in segments)
+        {
+            if (segment.Type == LoadSegment && address >= segment.Address && address - segment.Address < segment.Length)
+                return address - segment.Address + segment.Offset;
+        }
+
+        throw new InvalidDataException($"Address 0x{address:x} lies in none of its segments.");
+    }
+
     // Offsets and sizes past 2^63 are as wrong as any past the end of the file.
     private static long Int64(ReadOnlySpan<byte> bytes, int at) =>
         BinaryPrimitives.ReadInt64LittleEndian(bytes[at..]) is var value and >= 0

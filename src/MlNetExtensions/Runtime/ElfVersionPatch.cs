@@ -80,20 +80,9 @@ internal static class ElfVersionPatch
             throw new InvalidDataException("Its dynamic section names no needed versions or no string table.");
 
         return (
-            ToFileOffset(segments, records.Value),
+            ElfHeader.ToFileOffset(segments, records.Value),
             recordCount.Value,
-            Slice(file, ToFileOffset(segments, strings.Value), stringsSize.Value).ToArray());
-    }
-
-    private static long ToFileOffset(ElfHeader.Segment[] segments, long address)
-    {
-        foreach (var segment in segments)
-        {
-            if (segment.Type == ElfHeader.LoadSegment && address >= segment.Address && address - segment.Address < segment.Length)
-                return address - segment.Address + segment.Offset;
-        }
-
-        throw new InvalidDataException($"Address 0x{address:x} lies in none of its segments.");
+            Slice(file, ElfHeader.ToFileOffset(segments, strings.Value), stringsSize.Value).ToArray());
     }
 
     private static bool IsAt(ReadOnlySpan<byte> strings, long at, ReadOnlySpan<byte> name) =>

@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace MlNetMlp.Runtime;
 
 /// <summary>Finds values that are not numbers.</summary>
-public static class Finite
+internal static class Finite
 {
     /// <summary>Index of the first NaN or infinity.</summary>
     /// <param name="values">The values.</param>

@@ -54,6 +54,33 @@ public static class LibTorch
     }
 
     /// <summary>
+    /// Tells how this process stands with libtorch: which native libraries there are and where, which are missing and why, versions and devices. It loads libtorch where that works, and
+    /// never throws because it does not. <c>mlnetmlp doctor</c> prints it.
+    /// </summary>
+    /// <param name="applicationFolder">The folder of the application that is looked into; null for that of this process.</param>
+    /// <returns>The report.</returns>
+    public static LibTorchReport Diagnose(string? applicationFolder = null)
+    {
+        lock (Gate)
+        {
+            if (_failure?.SourceException is LibTorchException earlier)
+                return new(false, earlier.Message);
+
+            // What is loaded already loads again at once, and is told of.
+            var loader = new LibTorchLoader(LibTorchSearch.OfThisProcess(applicationFolder));
+            try
+            {
+                return new(true, loader.Report(loader.Load()));
+            }
+            catch (LibTorchException failure)
+            {
+                _failure = ExceptionDispatchInfo.Capture(failure);
+                return new(false, failure.Message);
+            }
+        }
+    }
+
+    /// <summary>
     /// Has glibc keep the memory of tensors that are freed. Until a block as large has been freed it gives each of more than 128 kB back to the system, and the fresh pages of the
     /// next cost several times as much as what small networks compute in them. The block is never written to, so it takes no memory.
     /// </summary>

@@ -5,7 +5,7 @@ namespace MlNetMlp.Runtime;
 /// <param name="Version">libtorch's own version, such as <c>2.10.0</c>; <c>unknown</c> where neither it nor the files beside it tell.</param>
 /// <param name="HasCuda">
 /// Whether this libtorch was built for CUDA and its CUDA part is loaded. It does not say that there is a GPU:
-/// <see cref="ComputeDevice"/> asks for that.
+/// the log of a training names the device.
 /// </param>
 /// <param name="IsPatched">
 /// Whether TorchSharp's native bridge was loaded from a copy whose demand for a newer <c>libstdc++</c> is marked as optional.

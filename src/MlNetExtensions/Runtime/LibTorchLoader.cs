@@ -13,7 +13,7 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
     /// <summary>The one version that TorchSharp's bridge asks of <c>libstdc++</c> without using anything of it.</summary>
     public const string TooNewVersion = "GLIBCXX_3.4.32";
 
-    private readonly LoadTrace _trace = new();
+    private readonly LoadTrace _trace = new(search);
     private readonly HashSet<string> _lookedFor = [];
     private readonly List<string> _cautions = [];
     private bool _isPatched;
@@ -24,6 +24,7 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
             throw _trace.Failure("TorchSharp runs in 64-bit processes only, and this is one of 32 bits.");
 
         var folder = FindLibTorch();
+        _trace.LibTorchFolder = folder;
         RefuseASecondOne(folder);
         var bridge = FindBridge(folder);
 
@@ -43,6 +44,9 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
 
         return new(folder, version, hasCuda, _isPatched) { Caution = _cautions.Count == 0 ? null : string.Join(' ', _cautions) };
     }
+
+    /// <summary>How things stand after <see cref="Load"/>, or where it has not failed.</summary>
+    public string Report(LibTorchInfo info) => _trace.Report(info);
 
     /// <summary>The folder to load libtorch from.</summary>
     public string FindLibTorch()
@@ -67,14 +71,19 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
         if ((search.Loaded is null && string.IsNullOrWhiteSpace(search.Override)) || other is null || FinalTarget(other) == FinalTarget(chosen))
             return;
 
-        throw new LibTorchException(
+        throw _trace.Refusal(
             $"{(search.Loaded is null ? "The environment variable LIBTORCH names" : "The process has loaded")} {chosen}, but the application brings "
             + $"{other}, which TorchSharp would load as well, and two cannot share a process. Remove the reference to libtorch's package "
             + "(libtorch-cpu-*, TorchSharp-cpu or TorchSharp-cuda-*; not TorchSharp itself) from the application's project"
             + (search.Loaded is null ? ", or unset LIBTORCH." : ", or call LibTorch.Load before anything else loads libtorch."));
     }
 
-    private static string FinalTarget(string path) => File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+    // A folder above the file may be a link as well as the file itself.
+    private static string FinalTarget(string path)
+    {
+        var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+        return Path.GetDirectoryName(target) is { } folder ? Path.Combine(FinalTarget(folder), Path.GetFileName(target)) : target;
+    }
 
     // The application's own comes first, since it is of the version that the application's TorchSharp is of.
     private string FindBridge(string libTorch)
@@ -92,7 +101,7 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
             var path = Path.Combine(folder, file);
             if (File.Exists(path))
                 return folder;
-            _trace.Add(path, "not there");
+            _trace.Add(path, LoadTrace.NotThere);
         }
 
         return null;
@@ -199,6 +208,7 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
             try
             {
                 handle = NativeLibrary.Load(path);
+                _trace.AddLoaded(path);
                 return true;
             }
             catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)

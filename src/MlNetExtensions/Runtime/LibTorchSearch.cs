@@ -15,9 +15,11 @@ internal sealed record LibTorchSearch(
         (OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux")
         + "-" + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
 
-    public static LibTorchSearch OfThisProcess()
+    /// <summary>Where this process looks.</summary>
+    /// <param name="application">The folder of the application; null for that of this process.</param>
+    public static LibTorchSearch OfThisProcess(string? application = null)
     {
-        var application = AppContext.BaseDirectory;
+        application ??= AppContext.BaseDirectory;
         var host = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
         string[] folders =
         [

@@ -4,17 +4,38 @@ using System.Text.RegularExpressions;
 namespace MlNetMlp.Runtime;
 
 /// <summary>Remembers what was tried, and makes of it the one message that a user sees.</summary>
-internal sealed partial class LoadTrace
+internal sealed partial class LoadTrace(LibTorchSearch search)
 {
+    /// <summary>The reason of a file that does not exist.</summary>
+    public const string NotThere = "not there";
+
     private readonly List<(string Path, string Reason)> _tried = [];
+    private readonly List<string> _loaded = [];
 
     public string LastReason => _tried.Count == 0 ? "" : _tried[^1].Reason;
 
+    /// <summary>What was looked for or did not load, in this order.</summary>
+    public IReadOnlyList<(string Path, string Reason)> Tried => _tried;
+
+    /// <summary>What is loaded.</summary>
+    public IReadOnlyList<string> Loaded => _loaded;
+
+    /// <summary>The folder that libtorch is taken from, once it is known.</summary>
+    public string? LibTorchFolder { get; set; }
+
     public void Add(string path, string reason) => _tried.Add((path, reason));
+
+    public void AddLoaded(string path) => _loaded.Add(path);
+
+    /// <summary>How things stand: see <see cref="NativeReport"/>.</summary>
+    public string Report(LibTorchInfo? info) => new NativeReport(search, this).Write(info);
+
+    /// <summary>A failure whose message says all that helps.</summary>
+    public LibTorchException Refusal(string what) => new(string.Join(Environment.NewLine, what, "", Report(null)));
 
     public LibTorchException Failure(string what, Exception? inner = null)
     {
-        var message = new StringBuilder(what).AppendLine().AppendLine().AppendLine("Tried, in this order:");
+        var message = new StringBuilder(what).AppendLine().AppendLine().AppendLine(Report(null)).AppendLine().AppendLine("Tried, in this order:");
         foreach (var (path, reason) in _tried)
             message.Append("  ").Append(path).Append(": ").AppendLine(reason);
 
@@ -40,7 +61,7 @@ internal sealed partial class LoadTrace
         return lines.Length < 2 ? reason : string.Join("; ", lines.Skip(1).Distinct(StringComparer.Ordinal));
     }
 
-    private static string PackageOf(string library) => library switch
+    public static string PackageOf(string library) => library switch
     {
         _ when library.StartsWith("libgomp.", StringComparison.Ordinal) => " (libgomp1 on Debian and Ubuntu, libgomp on Fedora and RHEL)",
         _ when library.StartsWith("libstdc++.", StringComparison.Ordinal) => " (libstdc++6 on Debian and Ubuntu, libstdc++ on Fedora and RHEL)",

@@ -58,6 +58,16 @@ public static class TensorArithmetic
         return tensor.add(scalar, one);
     }
 
+    /// <summary>tensor + value for whole numbers, which stay what they are, as a new tensor.</summary>
+    /// <param name="tensor">The tensor, such as indexes.</param>
+    /// <param name="value">The number.</param>
+    /// <returns>The sum, of the type of <paramref name="tensor"/>.</returns>
+    public static Tensor PlusWhole(this Tensor tensor, long value)
+    {
+        using Scalar scalar = value, one = 1L;
+        return tensor.add(scalar, one);
+    }
+
     /// <summary>factor · tensor, as a new tensor.</summary>
     /// <param name="tensor">The tensor.</param>
     /// <param name="factor">The factor.</param>
@@ -100,6 +110,14 @@ public static class TensorArithmetic
     /// <param name="least">The number.</param>
     /// <returns>A new tensor.</returns>
     public static Tensor AtLeast(this Tensor tensor, double least)
+    {
+        using Scalar low = least;
+        return tensor.clamp_min(low);
+    }
+
+    /// <inheritdoc cref="AtLeast(Tensor, double)"/>
+    /// <remarks>A tensor of whole numbers stays one.</remarks>
+    public static Tensor AtLeast(this Tensor tensor, long least)
     {
         using Scalar low = least;
         return tensor.clamp_min(low);

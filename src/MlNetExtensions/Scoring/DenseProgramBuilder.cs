@@ -163,6 +163,40 @@ public sealed class DenseProgramBuilder
         return to;
     }
 
+    /// <summary>
+    /// Sums of cosines of single values: y_ij = a_ij + sum over f of A_ifj cos(w_fj x_j + b_fj) for the first slots j of a register. These are the periodic embeddings of
+    /// numbers of Gorishniy and others, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022.
+    /// </summary>
+    /// <param name="from">x; its first slots count, as many as an offset has for each sum.</param>
+    /// <param name="frequency">w, [frequencies, slots], in radians.</param>
+    /// <param name="phase">b, [frequencies, slots].</param>
+    /// <param name="amplitude">A, [sums, frequencies, slots].</param>
+    /// <param name="offset">a, [sums, slots].</param>
+    /// <param name="slots">Number of slots that are read, at least 1.</param>
+    /// <returns>A new register, [sums, slots].</returns>
+    /// <exception cref="ArgumentException">A size does not fit.</exception>
+    public DenseRegister CosineSums(
+        DenseRegister from, ReadOnlySpan<float> frequency, ReadOnlySpan<float> phase, ReadOnlySpan<float> amplitude, ReadOnlySpan<float> offset, int slots)
+    {
+        string step = NextStep(nameof(CosineSums));
+        CheckRegister(step, from, nameof(from));
+        if (slots < 1 || slots > from.Width)
+            throw new ArgumentException($"{step}: slots is {slots}, expected 1 to {from.Width}.", nameof(slots));
+        int frequencies = frequency.Length / slots, sums = offset.Length / slots;
+        if (frequencies < 1 || sums < 1)
+            throw new ArgumentException($"{step}: there are {frequency.Length} frequencies and {offset.Length} offsets, expected at least 1 for each of {slots} slots.", nameof(frequency));
+        CheckSize(step, "frequency", frequency.Length, frequencies * slots, nameof(frequency));
+        CheckSize(step, "phase", phase.Length, frequencies * slots, nameof(phase));
+        CheckSize(step, "amplitude", amplitude.Length, sums * frequencies * slots, nameof(amplitude));
+        CheckSize(step, "offset", offset.Length, sums * slots, nameof(offset));
+        _parameters += frequency.Length + phase.Length + amplitude.Length + offset.Length;
+        var weights = new CosineSumWeights(slots, frequencies, sums);
+        weights.Set(frequency, phase, amplitude, offset);
+        DenseRegister to = Declare(sums * slots);
+        _recipes.Add(new CosineSumRecipe(from.Index, to.Index, weights));
+        return to;
+    }
+
     /// <summary>Compiles the steps added so far. The builder may go on and build again.</summary>
     /// <param name="output">The register that holds the scores.</param>
     /// <returns>The program.</returns>

@@ -87,3 +87,10 @@ internal sealed record LayerNormRecipe(int From, int To, AlignedFloats Gain, Ali
 
     public override Step Compile<L, V>(Slot from, Slot to) => new LayerNormStep<L, V>(from, to, Gain, Shift, Epsilon, Width);
 }
+
+internal sealed record CosineSumRecipe(int From, int To, CosineSumWeights Weights) : Recipe(From, To)
+{
+    public override bool ReadsPadding => false;
+
+    public override Step Compile<L, V>(Slot from, Slot to) => new CosineSumStep<L, V>(from, to, Weights);
+}

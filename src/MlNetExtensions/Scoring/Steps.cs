@@ -78,3 +78,16 @@ internal sealed unsafe class PiecewiseLinearStep(Slot from, Slot to, KnotTable t
 {
     protected override void Run(float* x, int xStride, float* y, int yStride, int rows) => table.Run(x, xStride, y, yStride, rows);
 }
+
+internal sealed unsafe class CosineSumStep<L, V>(Slot from, Slot to, CosineSumWeights weights) : Step(from, to)
+    where L : struct, ILanes<V>
+    where V : struct
+{
+    protected override void Run(float* x, int xStride, float* y, int yStride, int rows)
+    {
+        CosineSumKernel<L, V>.Run(weights, x, xStride, y, yStride, rows);
+        var width = weights.Sums * weights.Columns;
+        for (var row = 0; row < rows; row++)
+            new Span<float>(y + ((nint)row * yStride) + width, yStride - width).Clear();
+    }
+}

@@ -48,19 +48,27 @@ public sealed class Adam : FlatOptimizer
             _scratch = torch.empty_like(_m).DetachFromDisposeScope();
     }
 
+    /// <summary>What the weight decay is multiplied by from now on, where it changes over a training; 1 at the beginning.</summary>
+    public double DecayFactor { get; set; } = 1;
+
     /// <inheritdoc/>
     protected override void Update(double learningRate)
     {
-        var stepSize = learningRate / (1 - Math.Pow(_beta1, StepCount));
         var correction = Math.Sqrt(1 - Math.Pow(_beta2, StepCount));
-        var shrink = _decoupled ? 1 - learningRate * WeightDecay : 1;
-        var coupled = _decoupled ? 0 : WeightDecay;
-        if (!IsOnHost)
-            UpdateOnDevice(stepSize, correction, shrink, coupled);
-        else if (Parameters.Values.dtype == ScalarType.Float32)
-            UpdateOnHost<float>(stepSize, correction, shrink, coupled);
-        else
-            UpdateOnHost<double>(stepSize, correction, shrink, coupled);
+        foreach (var group in Parameters.Groups)
+        {
+            var rate = learningRate * group.RateFactor;
+            var stepSize = rate / (1 - Math.Pow(_beta1, StepCount));
+            var decay = group.Decays ? WeightDecay * DecayFactor : 0;
+            var shrink = _decoupled ? 1 - rate * decay : 1;
+            var coupled = _decoupled ? 0 : decay;
+            if (!IsOnHost)
+                UpdateOnDevice(group, stepSize, correction, shrink, coupled);
+            else if (Parameters.Values.dtype == ScalarType.Float32)
+                HostUpdate.Run<float, AdamKernel<float>>(_host, group.Start, group.End, Kernel<float>(stepSize, correction, shrink, coupled));
+            else
+                HostUpdate.Run<double, AdamKernel<double>>(_host, group.Start, group.End, Kernel<double>(stepSize, correction, shrink, coupled));
+        }
     }
 
     /// <inheritdoc/>
@@ -71,39 +79,35 @@ public sealed class Adam : FlatOptimizer
         base.Dispose(disposing);
     }
 
-    private void UpdateOnHost<T>(double stepSize, double correction, double shrink, double coupled)
-        where T : unmanaged, INumberBase<T>
-    {
-        HostUpdate.Run<T, AdamKernel<T>>(_host, 0, Parameters.DecayedCount, Kernel(shrink, coupled));
-        HostUpdate.Run<T, AdamKernel<T>>(_host, Parameters.DecayedCount, Parameters.Count, Kernel(1, 0));
+    private AdamKernel<T> Kernel<T>(double stepSize, double correction, double shrink, double coupled)
+        where T : unmanaged, INumberBase<T> => AdamKernel<T>.Create(_beta1, _beta2, _epsilon, correction, stepSize, shrink, coupled);
 
-        AdamKernel<T> Kernel(double shrink, double coupled) => AdamKernel<T>.Create(_beta1, _beta2, _epsilon, correction, stepSize, shrink, coupled);
-    }
-
-    private void UpdateOnDevice(double stepSize, double correction, double shrink, double coupled)
+    private void UpdateOnDevice(FlatGroup group, double stepSize, double correction, double shrink, double coupled)
     {
-        var gradient = Parameters.Gradient;
+        using var scope = NewDisposeScope();
+        var (gradient, values, m, v, scratch) = (Part(Parameters.Gradient), Part(Parameters.Values), Part(_m), Part(_v), Part(_scratch!));
         if (coupled != 0)
         {
-            _scratch!.copy_(gradient);
-            using var decayed = _scratch.narrow(0, 0, Parameters.DecayedCount);
-            decayed.AddScaled(Parameters.DecayedValues, coupled);
-            gradient = _scratch;
+            scratch.copy_(gradient);
+            scratch.AddScaled(values, coupled);
+            gradient = scratch;
         }
         else if (shrink != 1)
         {
-            Parameters.DecayedValues.Scale(shrink);
+            values.Scale(shrink);
         }
-        _m.Scale(_beta1);
-        _m.AddScaled(gradient, 1 - _beta1);
-        _v.Scale(_beta2);
+        m.Scale(_beta1);
+        m.AddScaled(gradient, 1 - _beta1);
+        v.Scale(_beta2);
         using (Scalar rest = 1 - _beta2)
-            _v.addcmul_(gradient, gradient, rest);
-        _scratch!.copy_(_v).sqrt_();
-        _scratch.Scale(1 / correction);
-        _scratch.Shift(_epsilon);
+            v.addcmul_(gradient, gradient, rest);
+        scratch.copy_(v).sqrt_();
+        scratch.Scale(1 / correction);
+        scratch.Shift(_epsilon);
         using (Scalar step = -stepSize)
-            Parameters.Values.addcdiv_(_m, _scratch, step);
+            values.addcdiv_(m, scratch, step);
+
+        Tensor Part(Tensor all) => all.narrow(0, group.Start, group.End - group.Start);
     }
 }
 

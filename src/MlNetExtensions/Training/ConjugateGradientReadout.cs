@@ -9,7 +9,7 @@ namespace MlNetMlp.Training;
 /// Ridge regression on so many features that their products with each other fit no memory: conjugate gradients whose every step is one pass
 /// over the rows.
 /// </summary>
-public static class ConjugateGradientReadout
+internal static class ConjugateGradientReadout
 {
     /// <summary>Solves for one penalty.</summary>
     /// <param name="rows">The rows.</param>

@@ -13,7 +13,7 @@ namespace MlNetMlp.Training;
 /// <remarks>
 /// It goes along coordinates in which the Hessian of all rows at probability ½, H̃ᵀH̃/4 + α, is the identity, so that few steps are needed.
 /// </remarks>
-public sealed class CrossEntropyReadout : IDisposable
+internal sealed class CrossEntropyReadout : IDisposable
 {
     private readonly FeatureRows _rows;
     private readonly RidgeReadout _ridge;

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace MlNetMlp.Training;
@@ -56,6 +57,22 @@ public abstract class FlatOptimizer : IDisposable
         InRange(learningRate, 0, double.MaxValue, nameof(learningRate));
         _steps++;
         Update(learningRate);
+    }
+
+    /// <summary>Forgets what is remembered of some elements of a parameter, whose values are others now.</summary>
+    /// <param name="parameter">The parameter.</param>
+    /// <param name="elements">Which elements, Boolean of a shape that broadcasts to that of the parameter.</param>
+    /// <exception cref="ArgumentException">The parameter is none of those that are trained.</exception>
+    public void Forget(Parameter parameter, Tensor elements)
+    {
+        ArgumentNullException.ThrowIfNull(parameter);
+        using Scalar zero = 0.0;
+        foreach (var state in _state)
+        {
+            using var part = state.narrow(0, Parameters.OffsetOf(parameter), parameter.numel());
+            using var shaped = part.view(parameter.shape);
+            shaped.masked_fill_(elements, zero);
+        }
     }
 
     /// <summary>Frees the state; the parameters stay.</summary>

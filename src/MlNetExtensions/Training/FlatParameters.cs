@@ -45,27 +45,31 @@ public sealed class FlatParameters : IDisposable
     /// more dimensions: matrices and filters, not biases and normalisation gains. A module that batches several networks, whose
     /// biases are matrices too, gives its own.
     /// </param>
+    /// <param name="rateFactor">What the learning rate of a parameter is multiplied by, by its name and the parameter; null for 1.</param>
     /// <exception cref="ArgumentException">
     /// The module has no trainable parameter, or they differ in device or type, or are neither float nor double.
     /// </exception>
-    public FlatParameters(nn.Module module, Func<string, Tensor, bool>? decays = null)
+    public FlatParameters(nn.Module module, Func<string, Tensor, bool>? decays = null, Func<string, Tensor, double>? rateFactor = null)
     {
         ArgumentNullException.ThrowIfNull(module);
         decays ??= static (_, parameter) => parameter.dim() >= 2;
+        rateFactor ??= static (_, _) => 1;
 
         List<(string Name, Parameter Parameter)> trainable =
             [.. module.named_parameters().Where(p => p.parameter.requires_grad).Select(p => (p.name, p.parameter))];
         var first = CheckAlike(trainable);
-        bool[] decayed = [.. trainable.Select(p => decays(p.Name, p.Parameter))];
+        (bool Decays, double Factor)[] kinds = [.. trainable.Select(p => (decays(p.Name, p.Parameter), rateFactor(p.Name, p.Parameter)))];
 
         // Two wrappers of one native tensor, or two tensors on one storage, share an address: they are one parameter.
         Dictionary<(nint, long), long> offsets = [];
-        foreach (var wanted in (ReadOnlySpan<bool>)[true, false])
+        List<FlatGroup> groups = [];
+        foreach (var kind in kinds.Distinct().OrderByDescending(kind => kind.Decays))
         {
+            var start = Count;
             for (var i = 0; i < trainable.Count; i++)
             {
                 var (name, parameter) = trainable[i];
-                if (decayed[i] != wanted)
+                if (kinds[i] != kind)
                     continue;
                 var length = parameter.numel();
                 var key = (Identity(parameter), length);
@@ -76,10 +80,12 @@ public sealed class FlatParameters : IDisposable
                 }
                 _laid.Add((name, parameter, offset));
             }
-            if (wanted)
+            groups.Add(new(start, Count, kind.Factor, kind.Decays));
+            if (kind.Decays)
                 DecayedCount = Count;
         }
 
+        Groups = groups;
         Values = torch.empty(Count, first.dtype, first.device).DetachFromDisposeScope();
         Gradient = torch.zeros(Count, first.dtype, first.device).DetachFromDisposeScope();
         DecayedValues = Values.narrow(0, 0, DecayedCount).DetachFromDisposeScope();
@@ -101,6 +107,9 @@ public sealed class FlatParameters : IDisposable
 
     /// <summary>How many of them, from the first on, weight decay applies to.</summary>
     public long DecayedCount { get; }
+
+    /// <summary>The parts of the vectors that are trained at rates of their own, from the first number to the last.</summary>
+    public IReadOnlyList<FlatGroup> Groups { get; }
 
     /// <summary>Whether <see cref="Snapshot"/> has kept weights.</summary>
     public bool HasSnapshot => _best is not null;
@@ -183,6 +192,15 @@ public sealed class FlatParameters : IDisposable
         for (var i = 0; i < _buffers.Count; i++)
             _buffers[i].copy_(_bestBuffers[i]);
     }
+
+    /// <summary>Where the elements of a parameter begin in <see cref="Values"/>.</summary>
+    /// <param name="parameter">A parameter of the module.</param>
+    /// <returns>The index of the first.</returns>
+    /// <exception cref="ArgumentException">It is none of the module's that are trained.</exception>
+    public long OffsetOf(Parameter parameter) =>
+        _laid.Find(laid => ReferenceEquals(laid.Parameter, parameter)) is { Parameter: not null } found
+            ? found.Offset
+            : throw new ArgumentException("The parameter is not one of those that are trained.", nameof(parameter));
 
     /// <summary>Checks that every parameter and gradient still is a view of the common vectors; costs a few µs per parameter.</summary>
     /// <exception cref="InvalidOperationException">One is not, so an optimiser would train nothing; the message names it.</exception>
@@ -278,3 +296,10 @@ public sealed class FlatParameters : IDisposable
         return (nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref MemoryMarshal.GetReference(start.bytes));
     }
 }
+
+/// <summary>A part of <see cref="FlatParameters"/> whose numbers are trained alike.</summary>
+/// <param name="Start">The first of them.</param>
+/// <param name="End">The first behind them.</param>
+/// <param name="RateFactor">What the learning rate is multiplied by.</param>
+/// <param name="Decays">Whether weight decay applies.</param>
+public sealed record FlatGroup(long Start, long End, double RateFactor, bool Decays);

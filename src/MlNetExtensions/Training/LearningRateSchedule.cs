@@ -14,6 +14,7 @@ namespace MlNetMlp.Training;
 [JsonDerivedType(typeof(ConstantSchedule), "constant")]
 [JsonDerivedType(typeof(CosineSchedule), "cosine")]
 [JsonDerivedType(typeof(StepSchedule), "step")]
+[JsonDerivedType(typeof(BumpSchedule), "bumps")]
 public abstract record LearningRateSchedule
 {
     /// <summary>
@@ -50,6 +51,10 @@ public abstract record LearningRateSchedule
         ArgumentOutOfRangeException.ThrowIfLessThan(epochs, 1);
         return new() { EveryFraction = Math.Min(1, (double)everyEpochs / epochs), Factor = everyEpochs < epochs ? factor : 1 };
     }
+
+    /// <summary>Bumps of growing length, each of which rises from 0 and comes back to it: see <see cref="BumpSchedule"/>.</summary>
+    /// <param name="count">Number of bumps, in [1, 16].</param>
+    public static BumpSchedule Bumps(int count = 4) => new() { Count = count };
 
     /// <summary>The multiplier of the base learning rate for one optimiser step.</summary>
     /// <param name="step">The step, counted from 0; from <paramref name="totalSteps"/> on it is the schedule's end.</param>
@@ -118,4 +123,19 @@ public sealed record StepSchedule : LearningRateSchedule
         var every = Math.Max(1, EverySteps ?? (long)Math.Round(EveryFraction * totalSteps));
         return Math.Pow(Factor, Math.Min(t, totalSteps - 1) / every);
     }
+}
+
+/// <summary>
+/// Bumps of which each is about twice as long as the one before: (1 − cos(2π·log₂(1 + (2ⁿ − 1)·t/T)))/2 for step t of T after warm-up. The rate is 0 at the end of each of the n bumps, so that
+/// a choice among the epochs is one among n trainings that came to rest (Holzmüller and others, "Better by Default", 2024).
+/// </summary>
+public sealed record BumpSchedule : LearningRateSchedule
+{
+    /// <summary>n, number of bumps, in [1, 16]; 4 by default.</summary>
+    [Range(1, 16)]
+    public int Count { get; init; } = 4;
+
+    /// <inheritdoc/>
+    protected override double Shape(long t, long totalSteps) =>
+        (1 - Math.Cos(2 * Math.PI * Math.Log2(1 + (((1L << Count) - 1) * (double)t / totalSteps)))) / 2;
 }

@@ -15,10 +15,10 @@ public sealed class RowAdam : IDisposable
 {
     private const int Fixed = -1;
     private const double Beta1 = 0.9;
-    private const double Beta2 = 0.999;
     private const double Epsilon = 1e-8;
 
     private readonly RowTable _table;
+    private readonly double _beta2;
     private readonly Tensor _m;
     private readonly Tensor _v;
     private readonly bool _isOnHost;
@@ -38,10 +38,11 @@ public sealed class RowAdam : IDisposable
     /// <summary>Prepares the optimiser; the table records its look-ups from now on.</summary>
     /// <param name="table">What to train. It must outlive the optimiser.</param>
     /// <param name="useManagedCode">Off for the tests of the code that serves other devices.</param>
-    public RowAdam(RowTable table, bool useManagedCode = true)
+    /// <param name="beta2">β₂, how slowly the mean of the square of the gradient changes, in [0, 1).</param>
+    public RowAdam(RowTable table, bool useManagedCode = true, double beta2 = 0.999)
     {
         ArgumentNullException.ThrowIfNull(table);
-        _table = table;
+        (_table, _beta2) = (table, FlatOptimizer.Below1(beta2, nameof(beta2)));
         var weight = table.Weight;
         (_m, _v) = (zeros_like(weight).DetachFromDisposeScope(), zeros_like(weight).DetachFromDisposeScope());
         _isOnHost = useManagedCode && weight.device_type == DeviceType.CPU && weight.dtype == ScalarType.Float32;
@@ -128,14 +129,21 @@ public sealed class RowAdam : IDisposable
 
     /// <summary>Changes the rows that were looked up, and forgets their gradient.</summary>
     /// <param name="learningRate">The learning rate of this step.</param>
-    public void Step(double learningRate)
+    /// <param name="decay">λ of decoupled weight decay on the rows that were looked up, at least 0.</param>
+    public void Step(double learningRate, double decay = 0)
     {
         StepCount++;
-        var kernel = AdamKernel<float>.Create(Beta1, Beta2, Epsilon, StepCount, learningRate);
+        var shrink = 1 - (learningRate * decay);
         if (_isOnHost)
-            UpdateOnHost(kernel);
+        {
+            UpdateOnHost(AdamKernel<float>.Create(
+                Beta1, _beta2, Epsilon, Math.Sqrt(1 - Math.Pow(_beta2, StepCount)), learningRate / (1 - Math.Pow(Beta1, StepCount)), shrink, 0));
+        }
         else
-            UpdateOnDevice(learningRate);
+        {
+            UpdateOnDevice(learningRate, shrink);
+        }
+
         Clear();
     }
 
@@ -246,7 +254,7 @@ public sealed class RowAdam : IDisposable
         return _gathered.Value;
     }
 
-    private void UpdateOnDevice(double learningRate)
+    private void UpdateOnDevice(double learningRate, double shrink)
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
@@ -254,13 +262,14 @@ public sealed class RowAdam : IDisposable
         var (m, v) = (_m.index_select(0, rows), _v.index_select(0, rows));
         m.Scale(Beta1);
         m.AddScaled(gradient, 1 - Beta1);
-        v.Scale(Beta2);
-        using (Scalar rest = 1 - Beta2)
+        v.Scale(_beta2);
+        using (Scalar rest = 1 - _beta2)
             v.addcmul_(gradient, gradient, rest);
         var root = v.sqrt();
-        root.Scale(1 / Math.Sqrt(1 - Math.Pow(Beta2, StepCount)));
+        root.Scale(1 / Math.Sqrt(1 - Math.Pow(_beta2, StepCount)));
         root.Shift(Epsilon);
         var values = _table.Weight.index_select(0, rows);
+        values.Scale(shrink);
         using (Scalar step = -learningRate / (1 - Math.Pow(Beta1, StepCount)))
             values.addcdiv_(m, root, step);
         _table.Weight.index_copy_(0, rows, values);

@@ -28,6 +28,7 @@ internal sealed class TrainingLoop : IDisposable
     private readonly BatchLoss? _heldLoss;
     private readonly FlatParameters _parameters;
     private readonly RowAdam[] _tables;
+    private readonly IReplacesWeights[] _replacing;
     private readonly TrainingMonitor _monitor;
     private double _plateau = 1;
 
@@ -37,6 +38,7 @@ internal sealed class TrainingLoop : IDisposable
         _loss = loss ?? ((net, batch) => head.Loss(net.call(batch.Features), batch.Labels, batch.Weights, settings.LabelSmoothing));
         data.MoveTo(run.Device);
         _parameters = new FlatParameters(network);
+        _replacing = [.. network.modules().OfType<IReplacesWeights>()];
         _tables = [.. network.modules().OfType<RowTable>().Select(table => new RowAdam(table))];
         _monitor = run.Watch(head, settings.Epochs, data.RowCount, settings.Patience);
     }
@@ -99,6 +101,7 @@ internal sealed class TrainingLoop : IDisposable
                     var rate = Math.Max(_plateau * _settings.LearningRate, Math.Min(_settings.LearningRate, _settings.PlateauFloor)) * _settings.Schedule.At(_monitor.Step, steps);
                     optimizer.Step(rate);
                     Array.ForEach(_tables, table => table.Step(rate));
+                    Array.ForEach(_replacing, part => Replace(part, optimizer));
                     _monitor.OnStep(loss, batch.Rows);
                 }
             }
@@ -183,6 +186,14 @@ internal sealed class TrainingLoop : IDisposable
         return value;
     }
 
+    private void Replace(IReplacesWeights part, FlatOptimizer optimizer)
+    {
+        if (part.Replace(_run.Random.Training) is not var (parameter, replaced))
+            return;
+        using (replaced)
+            optimizer.Forget(parameter, replaced);
+    }
+
     private bool EndEpoch()
     {
         var (held, before) = (Validate(), _monitor.BestLoss);
@@ -211,10 +222,13 @@ internal sealed class TrainingLoop : IDisposable
             {
                 _run.CheckCancelled();
                 using var scope = NewDisposeScope();
-                var outputs = _network.call(block.Features);
-                loss += (_heldLoss?.Invoke(_network, block) ?? _head.Loss(outputs, block.Labels, block.Weights)).cpu().item<float>() * block.Rows;
-                metric += _head.MetricSum(outputs, block.Labels);
                 rows += block.Rows;
+
+                // Without labels there is nothing but the method's own loss to judge by.
+                var outputs = _head is FeatureHead ? null : _network.call(block.Features);
+                var sum = (_heldLoss?.Invoke(_network, block) ?? _head.Loss(outputs ?? block.Features, block.Labels, block.Weights)).cpu().item<float>() * block.Rows;
+                loss += sum;
+                metric += outputs is null ? sum : _head.MetricSum(outputs, block.Labels);
             }
         }
 

@@ -14,7 +14,6 @@ public sealed class TrainingMonitor
 
     private readonly TrainingObserver _observer;
     private readonly TaskHead _head;
-    private readonly int _epochs;
     private readonly long _rowsPerEpoch;
     private readonly int _patience;
     private readonly string _epochName;
@@ -33,10 +32,13 @@ public sealed class TrainingMonitor
         TrainingObserver observer, TaskHead head, int epochs, long rowsPerEpoch, int patience, string epochName, LearningCurvePoint? start,
         IEnumerable<LearningCurvePoint> earlier, Action<LearningCurve> finished)
     {
-        (_observer, _head, _epochs, _rowsPerEpoch, _patience, _finished) = (observer, head, epochs, rowsPerEpoch, patience, finished);
+        (_observer, _head, Epochs, _rowsPerEpoch, _patience, _finished) = (observer, head, epochs, rowsPerEpoch, patience, finished);
         (_epochName, _start, _points) = (epochName, start, [.. earlier]);
         BestEpoch = _points.Count;
     }
+
+    /// <summary>Number of epochs planned, which a method may change that trains against the clock.</summary>
+    public int Epochs { get; set; }
 
     /// <summary>Number of optimiser steps done.</summary>
     public long Step { get; private set; }
@@ -99,16 +101,17 @@ public sealed class TrainingMonitor
 
     /// <summary>Notes the end of an epoch.</summary>
     /// <param name="validation">Loss and measure on the rows held out, or null.</param>
+    /// <param name="isBest">Whether the weights are the best so far, where the method judges them by more than the loss; null to go by it.</param>
     /// <returns>Whether the weights are the best so far.</returns>
-    public bool OnEpoch((double Loss, double Metric)? validation)
+    public bool OnEpoch((double Loss, double Metric)? validation, bool? isBest = null)
     {
         _points.Add(new(Epoch, _epochLoss / Math.Max(1, _epochRows), validation?.Loss, validation?.Metric));
-        var isBest = validation is { } held && held.Loss < BestLoss;
-        if (isBest)
+        isBest = validation is { } held && (isBest ?? held.Loss < BestLoss);
+        if (isBest == true)
             (BestLoss, BestEpoch, _isJudged) = (validation!.Value.Loss, _points.Count, true);
         Report(isEndOfEpoch: true);
         (_epochLoss, _epochRows) = (0, 0);
-        return isBest;
+        return isBest == true;
     }
 
     /// <summary>Notes the end of the training.</summary>
@@ -131,7 +134,7 @@ public sealed class TrainingMonitor
         var progress = new TrainingProgress
         {
             Epoch = isEndOfEpoch ? _points.Count : Epoch,
-            Epochs = _epochs,
+            Epochs = Epochs,
             EpochName = _epochName,
             Step = Step,
             TrainingLoss = _epochLoss / Math.Max(1, _epochRows),
@@ -140,7 +143,7 @@ public sealed class TrainingMonitor
             MetricName = _head.MetricName,
             RowsPerSecond = rowsPerSecond,
             Elapsed = elapsed,
-            Remaining = TimeSpan.FromSeconds(Math.Min(1e9, Math.Max(0, ((double)_epochs * _rowsPerEpoch) - _rows) / Math.Max(1e-9, rowsPerSecond))),
+            Remaining = TimeSpan.FromSeconds(Math.Min(1e9, Math.Max(0, ((double)Epochs * _rowsPerEpoch) - _rows) / Math.Max(1e-9, rowsPerSecond))),
             BestEpoch = _isJudged ? BestEpoch : 0,
             BestLoss = _isJudged ? BestLoss : null,
             IsEndOfEpoch = isEndOfEpoch,

@@ -14,7 +14,7 @@ namespace MlNetMlp.Training;
 /// <param name="CheckHost">Throws <see cref="OperationCanceledException"/> when the host wants the end.</param>
 /// <param name="KeepBestWhenCancelled">Whether the best weights so far are kept when <paramref name="Cancellation"/> ends the training.</param>
 /// <param name="Cancellation">Ends the training.</param>
-public sealed record TrainingObserver(
+internal sealed record TrainingObserver(
     Action<string> Log, IProgress<TrainingProgress>? Progress, Action CheckHost, bool KeepBestWhenCancelled, CancellationToken Cancellation);
 
 /// <summary>One fit as a method sees it: the device, the streams of random numbers, the shared training loop, and ways to report and to be stopped.</summary>
@@ -137,6 +137,6 @@ public sealed class TrainingRun : IDisposable
     public TrainingMonitor Watch(TaskHead head, int epochs, long rowsPerEpoch, int patience, int earlier = 0, string epochName = "epoch") =>
         new(Observer, head, epochs, rowsPerEpoch, patience, epochName, earlier > 0 ? InitialCurve.Start : null, InitialCurve.Points.Take(earlier), curve => Curve = curve);
 
-    /// <summary>Releases the streams of random numbers.</summary>
-    public void Dispose() => Random.Dispose();
+    // A method is lent the run; whoever started it ends it.
+    void IDisposable.Dispose() => Random.Dispose();
 }

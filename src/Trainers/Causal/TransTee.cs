@@ -201,6 +201,11 @@ namespace MlNetMlp.Causal
             [Range(0, 1, MaximumIsExclusive = true)]
             public double Dropout { get; init; } = 0.1;
 
+            /// <summary>
+            /// Whether covariates may be missing, features that are NaN or infinite and keys without a value, whose tokens nothing looks at; false by default: such features are refused.
+            /// </summary>
+            public bool AcceptMissing { get; init; }
+
             /// <summary>How covariates become tokens; <see cref="CovariateTokens.Tokenized"/> by default.</summary>
             public CovariateTokens CovariateTokens { get; init; } = CovariateTokens.Tokenized;
 
@@ -250,6 +255,8 @@ namespace MlNetMlp.Causal
         /// <inheritdoc/>
         public TreatmentInput Treatment => new(options.TreatmentColumnName, options.ReferenceArm, options.DoseGrid, options.Doses);
 
+        bool INetworkMethod.AcceptsMissingValues => options.AcceptMissing;
+
         IReadOnlyList<InputColumn> INetworkMethod.Columns => [Treatment.Column, .. options.CategoricalColumns.Select(name => new InputColumn(name))];
 
         /// <inheritdoc/>
@@ -266,6 +273,7 @@ namespace MlNetMlp.Causal
                 Heads = options.Heads,
                 Layers = options.Layers,
                 FeedForwardDim = options.FeedForwardDim,
+                AcceptsMissing = options.AcceptMissing,
                 IsShared = options.CovariateTokens == CovariateTokens.Shared,
                 Dropout = options.Dropout,
                 InitStdCovariate = options.InitStdCovariate,
@@ -273,7 +281,7 @@ namespace MlNetMlp.Causal
                 Regularizer = options.RegularizerWeight > 0 ? options.Regularizer : TreatmentRegularizer.None,
             });
             if (!run.IsContinued)
-                network.Standardize(data.Statistics);
+                network.Standardize(options.AcceptMissing ? PresentStatistics.Of(data) : data.Statistics);
             network.Noise = run.Random.Training;
             network.IsFactual = true;
             run.Minimize(network, data, head, options.ToSettings(data.RowCount), network.HasDiscriminator ? RegularizedLoss(head) : null);

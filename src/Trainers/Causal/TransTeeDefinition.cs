@@ -46,6 +46,10 @@ public sealed record TransTeeDefinition : TreatmentDefinition, IValidatableObjec
     /// <summary>What the tokens are trained against.</summary>
     public required TreatmentRegularizer Regularizer { get; init; }
 
+    /// <summary>Whether covariates that are not finite, and keys that are missing, are covariates that nothing looks at.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool AcceptsMissing { get; init; }
+
     /// <summary>Whether the weights of covariates are put out and not outcomes.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool IsAttention { get; init; }

@@ -121,7 +121,7 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
     /// <returns>A scalar.</returns>
     public Tensor RegularizerLoss(Tensor x, double alpha)
     {
-        var (h, own) = (Tokens(x).mean([1L]), Own(x));
+        var (h, own) = (MeanToken(x), Own(x));
         var fixedLoss = TreatmentLoss(h, own, isFixed: true);
         return TreatmentLoss(h.detach(), own, isFixed: false).Plus(fixedLoss.CutTo(double.NegativeInfinity, ConstantLoss()).Times(-alpha));
     }
@@ -129,7 +129,7 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
     /// <summary>L_t, the loss of π on rows.</summary>
     /// <param name="x">Rows [rows, inputs].</param>
     /// <returns>A scalar.</returns>
-    public Tensor TreatmentLoss(Tensor x) => TreatmentLoss(Tokens(x).mean([1L]), Own(x), isFixed: true);
+    public Tensor TreatmentLoss(Tensor x) => TreatmentLoss(MeanToken(x), Own(x), isFixed: true);
 
     /// <summary>L_t of the best prediction that is the same for all rows.</summary>
     public double ConstantLoss()
@@ -143,27 +143,58 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
     /// <inheritdoc/>
     protected override Tensor Encode(Tensor x)
     {
-        var e = Tokens(x);
+        var (e, hidden) = (Tokens(x), Hidden(x));
         foreach (var layer in encoder)
-            e = layer.Apply(e, _definition.Dropout, Dropped);
-        return e;
+            e = layer.Apply(e, hidden, _definition.Dropout, Dropped);
+
+        // Which covariates are missing goes along with the tokens, as one number more of each.
+        return hidden is null ? e : cat([e, hidden.to_type(e.dtype).unsqueeze(2)], 2);
     }
 
     /// <inheritdoc/>
     protected override Tensor Outcomes(Tensor encoded, Tensor treatments)
     {
-        var q = Query(treatments);
+        var (q, (e, missing)) = (Query(treatments), Split(encoded));
         foreach (var layer in decoder)
-            q = layer.Apply(q, encoded, _definition.Dropout, Dropped);
+            q = layer.Apply(q, e, missing, _definition.Dropout, Dropped);
         return output!.call(nn.functional.relu(hidden!.call(q))).squeeze(2);            // [rows, treatments]
     }
 
     /// <summary>e_j = x_j·w_j + b_j, and behind them the vectors of keys: [rows, K, d].</summary>
     private Tensor Tokens(Tensor x)
     {
-        var numbers = x.narrow(1, 0, _definition.Numbers).sub(mean).mul(scale).unsqueeze(2).mul(weights).Plus(biases);
+        var standard = x.narrow(1, 0, _definition.Numbers).sub(mean).mul(scale);
+        if (_definition.AcceptsMissing)
+            standard = where(standard.isfinite(), standard, zeros_like(standard));
+        var numbers = standard.unsqueeze(2).mul(weights).Plus(biases);
         return keys is null ? numbers : cat([numbers, keys.call(x)], 1);
     }
+
+    /// <summary>Which covariates are missing [rows, K]; of a row without any, none is hidden: all tokens then stand for means. Null where none may be missing.</summary>
+    private Tensor? Hidden(Tensor x)
+    {
+        if (!_definition.AcceptsMissing)
+            return null;
+        var missing = x.narrow(1, 0, _definition.Numbers).isfinite().logical_not();
+        var layout = _definition.Layout!;
+        foreach (var column in _definition.KeyColumns)
+            missing = cat([missing, x.narrow(1, layout.StartOf(column), layout.Columns[column].Width).abs().sum(1L, keepdim: true).IsAbove(0).logical_not()], 1);
+        return missing.logical_and(missing.to_type(ScalarType.Float32).mean([1L], keepdim: true).Plus(-1).neg().IsAbove(0));
+    }
+
+    /// <summary>h = meanⱼ eⱼ of the covariates that are there: [rows, d].</summary>
+    private Tensor MeanToken(Tensor x)
+    {
+        var e = Tokens(x);
+        if (Hidden(x) is not { } hidden)
+            return e.mean([1L]);
+        var there = hidden.logical_not().to_type(e.dtype).unsqueeze(2);
+        return e.mul(there).sum(1L).div(there.sum(1L));
+    }
+
+    private (Tensor Tokens, Tensor? Hidden) Split(Tensor encoded) => _definition.AcceptsMissing
+        ? (encoded.narrow(2, 0, _definition.EmbedDim), encoded.select(2, _definition.EmbedDim).IsAbove(0.5))
+        : (encoded, null);
 
     /// <summary>q: [rows, treatments, d]. A missing arm, which no outcome is asked for, is taken for the first.</summary>
     private Tensor Query(Tensor treatments) => dose_mean is null
@@ -175,10 +206,10 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
     /// <summary>Weights of the last cross-attention, averaged over its heads: [rows, K].</summary>
     private Tensor CovariateWeights(Tensor x)
     {
-        var (e, q) = (Encode(x), Query(Own(x)));
+        var ((e, hidden), q) = (Split(Encode(x)), Query(Own(x)));
         for (var layer = 0; layer < decoder.Count - 1; layer++)
-            q = decoder[layer].Apply(q, e, 0, null);
-        return decoder[^1].CovariateWeights(q, e).mean([1L]).squeeze(1);
+            q = decoder[layer].Apply(q, e, hidden, 0, null);
+        return decoder[^1].CovariateWeights(q, e, hidden).mean([1L]).squeeze(1);
     }
 
     private Tensor TreatmentLoss(Tensor h, Tensor own, bool isFixed)
@@ -246,10 +277,10 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
             feed_forward.Initialize(random);
         }
 
-        public override Tensor forward(Tensor e) => Apply(e, 0, null);
+        public override Tensor forward(Tensor e) => Apply(e, null, 0, null);
 
-        public Tensor Apply(Tensor e, double dropout, Generator? noise) =>
-            feed_forward.Apply(norm.call(e.Plus(attention.call(e, e).LeaveOut(dropout, noise))), dropout, noise);
+        public Tensor Apply(Tensor e, Tensor? hidden, double dropout, Generator? noise) =>
+            feed_forward.Apply(norm.call(e.Plus(attention.Read(e, e, hidden).LeaveOut(dropout, noise))), dropout, noise);
     }
 
     /// <summary>q ← Norm(q + MHA(q, q, q)); q ← Norm(q + MHA(q, E, E)); q ← Norm(q + FFN(q)), for each query alone.</summary>
@@ -282,16 +313,16 @@ internal sealed class TransTeeNetwork : TreatmentNetwork
             feed_forward.Initialize(random);
         }
 
-        public override Tensor forward(Tensor q, Tensor e) => Apply(q, e, 0, null);
+        public override Tensor forward(Tensor q, Tensor e) => Apply(q, e, null, 0, null);
 
-        public Tensor Apply(Tensor q, Tensor e, double dropout, Generator? noise)
+        public Tensor Apply(Tensor q, Tensor e, Tensor? hidden, double dropout, Generator? noise)
         {
             q = ReadItself(q, dropout, noise);
-            return feed_forward.Apply(norm.call(q.Plus(attention.call(q, e).LeaveOut(dropout, noise))), dropout, noise);
+            return feed_forward.Apply(norm.call(q.Plus(attention.Read(q, e, hidden).LeaveOut(dropout, noise))), dropout, noise);
         }
 
         /// <summary>How the query weighs the tokens: [rows, h, treatments, K].</summary>
-        public Tensor CovariateWeights(Tensor q, Tensor e) => attention.Weights(ReadItself(q, 0, null), e);
+        public Tensor CovariateWeights(Tensor q, Tensor e, Tensor? hidden) => attention.Weights(ReadItself(q, 0, null), e, hidden);
 
         // NOTE[DIFF]: attention of one token to itself weighs it by 1, whatever the maps of queries and keys are: only those of values and outputs are kept.
         private Tensor ReadItself(Tensor q, double dropout, Generator? noise) =>

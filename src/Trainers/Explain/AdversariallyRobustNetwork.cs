@@ -225,6 +225,8 @@ namespace MlNetMlp.Explain
 
         NetworkOptions INetworkMethod.Options => options;
 
+        ImageShape? INetworkMethod.ImageShape => options.ImageShape;
+
         /// <inheritdoc/>
         public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)
         {

@@ -8,13 +8,14 @@
 // X a window, Z the same with mean 0 and deviation 1, H the features of its patches, LN layer normalisation.
 using System.ComponentModel.DataAnnotations;
 using System.Runtime.CompilerServices;
+using System.Text.Json.Serialization;
 using Microsoft.ML;
 using MlNetMlp.Data;
 using MlNetMlp.Forecasting;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
-using MlNetMlp.Layers;
 using MlNetMlp.Networks;
+using MlNetMlp.Runtime;
 using MlNetMlp.Training;
 
 namespace Microsoft.ML
@@ -54,10 +55,16 @@ namespace Microsoft.ML
         {
             ArgumentNullException.ThrowIfNull(series);
             options ??= new();
-            return options.PatchLength <= series.ContextLength
-                ? catalog.CreateTrainer(new PatchTSMixer(options), series)
-                : throw new ArgumentOutOfRangeException(
+            var trainer = catalog.CreateTrainer(new PatchTSMixer(options), series);
+            if (options.PatchLength > series.ContextLength)
+            {
+                throw new ArgumentOutOfRangeException(
                     nameof(options), $"{nameof(PatchTSMixer)}: option 'PatchLength' must be at most 'ContextLength', {series.ContextLength}, but was {options.PatchLength}.");
+            }
+
+            return options.HierarchyPatch == 0 || series.Horizon % options.HierarchyPatch == 0
+                ? trainer
+                : throw new ArgumentOutOfRangeException(nameof(options), MlNetMlp.Forecasting.PatchTSMixer.WrongHierarchy(series.Horizon, options.HierarchyPatch));
         }
 
         /// <summary>Makes a trainer that predicts a number of a window of time series: see <see cref="MlNetMlp.Forecasting.PatchTSMixer"/>.</summary>
@@ -124,6 +131,19 @@ namespace Microsoft.ML
 
 namespace MlNetMlp.Forecasting
 {
+    /// <summary>What of a <see cref="PatchTSMixer"/> is trained.</summary>
+    public enum PatchTSMixerTuning
+    {
+        /// <summary>All of it.</summary>
+        Full,
+
+        /// <summary>The head alone: the mixers stay as they were at the start.</summary>
+        LinearProbe,
+
+        /// <summary>First the head alone, for as many epochs as there are, and then all of it, for as many again.</summary>
+        LinearProbeThenFull,
+    }
+
     /// <summary>
     /// Forecasts of one or many time series by patches that small MLPs mix, cheap enough for a CPU; with the same network, regression and classification of
     /// windows.
@@ -142,6 +162,7 @@ namespace MlNetMlp.Forecasting
     /// | Task | Column | Type | Description |
     /// | --- | --- | --- | --- |
     /// | forecasting | `Forecast` | vector of Single | the forecasts of all channels one step ahead, then two, and so on, with slots named `channel[t]` |
+    /// | forecasting | `ForecastQuantile10` … | vector of Single | the same of each quantile that is asked for, and of bounds |
     /// | regression | `Score` | Single | the predicted number, in the label's unit |
     /// | binary | `Score` | Single | the logit: above 0 for true |
     /// | binary | `Probability` | Single | 1 / (1 + exp(-Score)) |
@@ -163,7 +184,8 @@ namespace MlNetMlp.Forecasting
     /// patches, the last of which ends where the window does; a linear layer makes d features of each. A layer mixes along patches and then along features:
     /// H ← H + gate(MLP(LN(H))) with the axis moved last, an MLP Linear(k → E·k), GELU, Linear(E·k → k), and a gate u ⊙ softmax(W·u + b). With `MixChannel` it first mixes channels,
     /// with the gate before the MLP. A linear head, the same for all channels, makes H steps of the n·d features, which are taken back to the unit of the window. With
-    /// `ChannelReconciliation` a gate and a linear layer add to each step what the forecasts of all channels around it say. The loss is the squared error on standardised channels. The
+    /// `ChannelReconciliation` a gate and a linear layer add to each step what the forecasts of all channels around it say, and with `HierarchyPatch` what the forecast Â of the sum of its patch
+    /// says; the loss then has (1/q²)·((BU(y) − Â)² + (BU(ŷ) − Â)²) beside it, for the sums BU of patches of q steps. The loss is the squared error on standardised channels, and the pinball loss of quantiles. The
     /// last part of each series is held out, and the weights of the epoch with the least error there are kept.
     ///
     /// ### References
@@ -177,73 +199,8 @@ namespace MlNetMlp.Forecasting
         /// Options of <see cref="PatchTSMixer"/>. Of the options of all networks that are trained by gradients three have other defaults:
         /// <see cref="GradientTrainedOptions.BatchSize"/> is 64, <see cref="GradientTrainedOptions.Epochs"/> 20 and <see cref="GradientTrainedOptions.Patience"/> 5.
         /// </summary>
-        public sealed record Options : GradientTrainedOptions
+        public sealed record Options : PatchTSMixerOptions
         {
-            /// <summary>Creates options with the defaults of this trainer.</summary>
-            public Options()
-            {
-                // NOTE[DIFF]: a rate of 1e-3 with 64 windows a batch, where the published recipe has 1e-4 with 32: it takes a tenth of the steps.
-                BatchSize = 64;
-                Epochs = 20;
-                Patience = 5;
-            }
-
-            /// <summary>
-            /// C, channels of a window, in [1, 2^24], for regression and classification; 1 by default. Forecasts have those of their columns, and do not look at it.
-            /// </summary>
-            [Range(1, 1 << 24)]
-            public int Channels { get; init; } = 1;
-
-            /// <summary>p, steps of a patch, in [1, 65536]; 8 by default, 16 in the paper's long windows. It must not be longer than the window.</summary>
-            [Range(1, 1 << 16)]
-            public int PatchLength { get; init; } = 8;
-
-            /// <summary>
-            /// s, steps from one patch to the next, in [1, 65536] and at most <see cref="PatchLength"/>, which null (the default) stands for.
-            /// </summary>
-            [Range(1, 1 << 16)]
-            public int? PatchStride { get; init; }
-
-            // NOTE[DIFF]: d = 32, where the library has 8 and the recipe for hourly data 48: two to eight times p is the advice.
-
-            /// <summary>d, features of a patch, in [1, 65536]; 32 by default. Two to eight times <see cref="PatchLength"/> is a good choice.</summary>
-            [Range(1, 1 << 16)]
-            public int DModel { get; init; } = 32;
-
-            /// <summary>E, how many times an axis the MLP over it is wide inside, in [1, 16]; 2 by default.</summary>
-            [Range(1, 16)]
-            public int ExpansionFactor { get; init; } = 2;
-
-            /// <summary>Number of layers, in [1, 64]; 3 by default.</summary>
-            [Range(1, 64)]
-            public int NumLayers { get; init; } = 3;
-
-            /// <summary>Share of values left out in the mixers in training, in [0, 1); 0.2 by default, 0.5 in the recipe for hourly data.</summary>
-            [Range(0, 1, MaximumIsExclusive = true)]
-            public double Dropout { get; init; } = 0.2;
-
-            /// <summary>Share of values left out before the head in training, in [0, 1); 0.2 by default, 0.7 in the recipe for hourly data.</summary>
-            [Range(0, 1, MaximumIsExclusive = true)]
-            public double HeadDropout { get; init; } = 0.2;
-
-            /// <summary>How channels meet; <see cref="PatchTSMixerMode.CommonChannel"/> by default: each is forecast from itself, all by the same weights.</summary>
-            public PatchTSMixerMode Mode { get; init; } = PatchTSMixerMode.CommonChannel;
-
-            /// <summary>Whether mixers have gates; true by default, as in the paper.</summary>
-            public bool GatedAttention { get; init; } = true;
-
-            /// <summary>What patches are normalised by; <see cref="TokenNorm.Token"/> by default.</summary>
-            public TokenNorm Norm { get; init; } = TokenNorm.Token;
-
-            /// <summary>
-            /// What each channel of a window is scaled by; <see cref="InstanceScale.Std"/> by default. Level and size of a window are then unknown to regression and classification:
-            /// take <see cref="InstanceScale.None"/> where they matter.
-            /// </summary>
-            public InstanceScale Scaling { get; init; } = InstanceScale.Std;
-
-            /// <summary>What becomes of patches in regression and classification; <see cref="PatchTSMixerHeadAggregation.MaxPool"/> by default. Forecasts use all of them.</summary>
-            public PatchTSMixerHeadAggregation HeadAggregation { get; init; } = PatchTSMixerHeadAggregation.MaxPool;
-
             /// <summary>Whether the forecasts of all channels around a step correct it; false by default. For forecasts.</summary>
             public bool ChannelReconciliation { get; init; }
 
@@ -251,17 +208,30 @@ namespace MlNetMlp.Forecasting
             [Range(0, 1024)]
             public int FcmContextLength { get; init; } = 1;
 
+            /// <summary>
+            /// q, steps of a patch of the forecast, in [0, 65536]; 0 (the default) for none. The sums of such patches are forecast too: they correct the forecasts of their steps, whose sums
+            /// they are to be. It must divide the horizon. For forecasts.
+            /// </summary>
+            [Range(0, 1 << 16)]
+            public int HierarchyPatch { get; init; }
+
+            /// <summary>
+            /// A fitted or loaded <see cref="PatchTSMixerPretrain"/>, or a model of this trainer for whatever task and horizon, alone or at the end of a chain, whose mixers training starts
+            /// from; null (the default) to start from random ones. Both must cut windows into as many patches of the same length. How channels are scaled is learned anew.
+            /// </summary>
+            [JsonIgnore]
+            public ITransformer? InitFrom { get; init; }
+
+            /// <summary>What of the network is trained; <see cref="PatchTSMixerTuning.Full"/> by default.</summary>
+            public PatchTSMixerTuning Tuning { get; init; } = PatchTSMixerTuning.Full;
+
             /// <inheritdoc/>
             public override IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
             {
                 foreach (var fault in base.Validate(validationContext))
                     yield return fault;
-                if (PatchStride > PatchLength)
-                    yield return new ValidationResult($"option 'PatchStride' must be at most 'PatchLength', {PatchLength}, but was {PatchStride}");
-                if (Norm == TokenNorm.Row)
-                    yield return new ValidationResult("option 'Norm' must be Token, Batch or None, but was Row, which would mix the channels");
-                if (Optimizer == OptimizerKind.Lbfgs && (Dropout > 0 || HeadDropout > 0))
-                    yield return new ValidationResult("options 'Dropout' and 'HeadDropout' must be 0 with the optimiser Lbfgs, whose line search needs the same loss at the same weights");
+                if (InitFrom is not null && InitialModel is not null)
+                    yield return new ValidationResult("only one of the options 'InitFrom' and 'InitialModel' can be given");
             }
         }
 
@@ -274,7 +244,9 @@ namespace MlNetMlp.Forecasting
         public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)
         {
             var channels = data.Series?.Channels ?? options.Channels;
-            CheckWindow(data.FeatureCount, channels);
+            options.CheckWindow(Name, data.FeatureCount, channels);
+            if (data.Series is { } series && options.HierarchyPatch > 0 && series.Horizon % options.HierarchyPatch != 0)
+                throw new InvalidOperationException(WrongHierarchy(series.Horizon, options.HierarchyPatch));
             var definition = new PatchTSMixerDefinition
             {
                 Inputs = data.FeatureCount,
@@ -282,7 +254,7 @@ namespace MlNetMlp.Forecasting
                 Channels = channels,
                 Horizon = data.Series?.Horizon ?? 0,
                 PatchLength = options.PatchLength,
-                PatchStride = options.PatchStride ?? options.PatchLength,
+                PatchStride = options.Stride,
                 DModel = options.DModel,
                 ExpansionFactor = options.ExpansionFactor,
                 NumLayers = options.NumLayers,
@@ -294,29 +266,63 @@ namespace MlNetMlp.Forecasting
                 Scaling = options.Scaling,
                 HeadAggregation = options.HeadAggregation,
                 FcmContextLength = data.Series is not null && options.ChannelReconciliation ? Math.Min(options.FcmContextLength, data.Series.ContextLength) : null,
+                HierarchyPatch = data.Series is not null && options.HierarchyPatch > 0 ? options.HierarchyPatch : null,
             };
             var network = (PatchTSMixerNetwork)run.Create(definition);
             if (!run.IsContinued)
-                network.SetScaling(data.Statistics);
+                network.Backbone.SetScaling(data.Statistics);
+            if (options.InitFrom is not null)
+                Take(network, definition);
             network.Noise = run.Random.Training;
-            run.Minimize(network, data, head, options.ToSettings(data.RowCount));
+            foreach (var isFrozen in Phases)
+            {
+                network.IsFrozen = isFrozen;
+                run.Minimize(network, data, head, options.ToSettings(data.RowCount), definition.HierarchyPatch is { } patch ? HierarchyLoss(network, definition, patch, head) : null);
+                network.IsFrozen = false;
+            }
+
             network.Noise = null;
             return network;
         }
 
-        private void CheckWindow(int numbers, int channels)
+        private bool[] Phases => options.Tuning switch
         {
-            if (numbers % channels != 0)
+            PatchTSMixerTuning.LinearProbe => [true],
+            PatchTSMixerTuning.LinearProbeThenFull => [true, false],
+            _ => [false],
+        };
+
+        /// <summary>L(y, ŷ) + (1/q²)·(L(BU(y), Â) + L(BU(ŷ), Â)).</summary>
+        private BatchLoss HierarchyLoss(PatchTSMixerNetwork network, PatchTSMixerDefinition definition, int patch, TaskHead head)
+        {
+            var hierarchy = new PatchHierarchy(definition.Horizon, definition.Channels, patch);
+            var mean = QuantileRegressionHead.MeanOf(head)!;
+            return (_, batch) =>
             {
-                throw new InvalidOperationException(
-                    $"{Name}: the feature column '{options.FeatureColumnName}' has {numbers} slots, which is no whole number of steps of {channels} channels: give the option 'Channels'.");
+                var (forecast, sums) = network.ForecastWithSums(batch.Features);
+                var terms = hierarchy.Loss(forecast.narrow(1, 0, mean.Outputs), sums!, batch.Labels, (one, other) => mean.Loss(one, other, batch.Weights));
+                return head.Loss(forecast, batch.Labels, batch.Weights, options.LabelSmoothing).Plus(terms);
+            };
+        }
+
+        /// <summary>Begins with the mixers of another network.</summary>
+        private void Take(PatchTSMixerNetwork network, PatchTSMixerDefinition definition)
+        {
+            if (NetworkModel.FindPretrained(options.InitFrom) is not { Definition: PatchTSMixerShape shape } pretrained)
+                throw new InvalidOperationException($"{Name}: option 'InitFrom' holds no {nameof(PatchTSMixerPretrain)} and no {Name}.");
+            var other = shape.MixerShape().ToDictionary(part => part.Name, part => part.Value);
+            foreach (var (name, value) in definition.MixerShape())
+            {
+                if (other.GetValueOrDefault(name) != value)
+                {
+                    throw new InvalidOperationException(
+                        $"{Name}: option 'InitFrom' holds mixers of other shape: {name} are {value} here, and {other.GetValueOrDefault(name) ?? "none"} there.");
+                }
             }
 
-            if (numbers / channels < options.PatchLength)
-            {
-                throw new InvalidOperationException(
-                    $"{Name}: option 'PatchLength' must be at most the {numbers / channels} steps that a row of the feature column '{options.FeatureColumnName}' has, but was {options.PatchLength}.");
-            }
+            network.CopyWeights(pretrained.Weights, PatchTSMixerBackbone.IsLearned);
         }
+
+        internal static string WrongHierarchy(int horizon, int patch) => $"{nameof(PatchTSMixer)}: option 'HierarchyPatch' must be 0 or divide 'Horizon', {horizon}, but was {patch}.";
     }
 }

@@ -4,180 +4,74 @@ using MlNetMlp.Data;
 using MlNetMlp.Layers;
 using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace MlNetMlp.Forecasting;
 
-/// <summary>How the channels of a <see cref="PatchTSMixer"/> meet.</summary>
-public enum PatchTSMixerMode
-{
-    /// <summary>Not at all: each channel is forecast from itself, all by the same weights.</summary>
-    CommonChannel,
-
-    /// <summary>Each layer begins with a mixer over channels.</summary>
-    MixChannel,
-
-    /// <summary>A patch holds all channels, and there is no axis of channels.</summary>
-    Flatten,
-}
-
-/// <summary>What becomes of the patches of a channel where a <see cref="PatchTSMixer"/> predicts one thing of a window.</summary>
-public enum PatchTSMixerHeadAggregation
-{
-    /// <summary>The greatest value of each feature.</summary>
-    MaxPool,
-
-    /// <summary>The mean of each feature.</summary>
-    AvgPool,
-
-    /// <summary>The last patch.</summary>
-    UseLast,
-
-    /// <summary>All of them, side by side.</summary>
-    None,
-}
-
 /// <summary>Shapes and switches of a <see cref="PatchTSMixer"/>'s network, which are its file format.</summary>
-public sealed record PatchTSMixerDefinition : NetworkDefinition, IValidatableObject
+public sealed record PatchTSMixerDefinition : PatchTSMixerShape
 {
-    private const int Most = 1 << 16;
-
-    /// <summary>C, number of channels of a window.</summary>
-    [Range(1, 1 << 24)]
-    public required int Channels { get; init; }
-
     /// <summary>H, steps that are forecast; 0 where the network predicts one thing of a window.</summary>
     [Range(0, Most)]
     public required int Horizon { get; init; }
-
-    /// <summary>p, steps of a patch.</summary>
-    [Range(1, Most)]
-    public required int PatchLength { get; init; }
-
-    /// <summary>s, steps from one patch to the next.</summary>
-    [Range(1, Most)]
-    public required int PatchStride { get; init; }
-
-    /// <summary>d, features of a patch.</summary>
-    [Range(1, Most)]
-    public required int DModel { get; init; }
-
-    /// <summary>E, how many times an axis the MLP over it is wide inside.</summary>
-    [Range(1, 16)]
-    public required int ExpansionFactor { get; init; }
-
-    /// <summary>Number of layers.</summary>
-    [Range(1, 64)]
-    public required int NumLayers { get; init; }
-
-    /// <summary>Share of values left out in the mixers.</summary>
-    [Range(0, 1, MaximumIsExclusive = true)]
-    public required double Dropout { get; init; }
 
     /// <summary>Share of values left out before the head.</summary>
     [Range(0, 1, MaximumIsExclusive = true)]
     public required double HeadDropout { get; init; }
 
-    /// <summary>How channels meet.</summary>
-    public required PatchTSMixerMode Mode { get; init; }
-
-    /// <summary>Whether the mixers have gates.</summary>
-    public required bool GatedAttention { get; init; }
-
-    /// <summary>What the patches are normalised by.</summary>
-    public required TokenNorm Norm { get; init; }
-
-    /// <summary>What each channel of a window is scaled by.</summary>
-    public required InstanceScale Scaling { get; init; }
-
-    /// <summary>What becomes of the patches where one thing is predicted of a window.</summary>
-    public required PatchTSMixerHeadAggregation HeadAggregation { get; init; }
-
     /// <summary>Steps on both sides that the reconciliation of channels looks at; null for none.</summary>
     [Range(0, Most)]
     public required int? FcmContextLength { get; init; }
 
-    /// <inheritdoc/>
-    [JsonIgnore]
-    public override long MultiplicationsPerRow => (long)(((double)Tracks * PatchCount * PatchWidth * DModel)
-        + (NumLayers * Mixers.Sum(mixer => (double)Tracks * PatchCount * DModel / mixer.Size * mixer.Multiplications))
-        + ((Horizon > 0 ? Tracks : 1) * (double)HeadInputs * HeadOutputs));
+    /// <summary>q, steps of a patch of the forecast whose sum is forecast too; null for none.</summary>
+    [Range(1, Most)]
+    public required int? HierarchyPatch { get; init; }
 
     /// <inheritdoc/>
     [JsonIgnore]
-    public override long WidestLayer => (long)Tracks * PatchCount * DModel * ExpansionFactor;
+    public override long MultiplicationsPerRow => base.MultiplicationsPerRow + (long)((Horizon > 0 ? Tracks : 1) * (double)HeadInputs * HeadOutputs);
 
-    /// <summary>L, steps of a window.</summary>
+    /// <inheritdoc/>
     [JsonIgnore]
-    internal int Steps => Inputs / Channels;
-
-    /// <summary>n, number of patches.</summary>
-    [JsonIgnore]
-    internal int PatchCount => Patches.Count(Steps, PatchLength, PatchStride);
-
-    /// <summary>Size of the axis of channels.</summary>
-    [JsonIgnore]
-    internal int Tracks => Mode == PatchTSMixerMode.Flatten ? 1 : Channels;
-
-    /// <summary>Numbers of a patch: p, or C·p where it holds all channels.</summary>
-    [JsonIgnore]
-    internal int PatchWidth => Mode == PatchTSMixerMode.Flatten ? Channels * PatchLength : PatchLength;
+    public override NetworkDefinition? Body => PatchTSMixerEmbeddingDefinition.Of(this);
 
     /// <summary>Values that the head reads at once.</summary>
     [JsonIgnore]
-    internal long HeadInputs => Horizon > 0 ? (long)PatchCount * DModel : (long)Tracks * DModel * (HeadAggregation == PatchTSMixerHeadAggregation.None ? PatchCount : 1);
+    internal long HeadInputs => Horizon > 0 ? (long)PatchCount * DModel : AggregateWidth;
 
-    /// <summary>Values that the head puts out at once.</summary>
+    /// <summary>Values that the head puts out at once: of forecasts means, and then quantiles.</summary>
     [JsonIgnore]
-    internal int HeadOutputs => Horizon == 0 ? Outputs : Mode == PatchTSMixerMode.Flatten ? Horizon * Channels : Horizon;
+    internal int HeadOutputs => Horizon == 0 || Mode == PatchTSMixerMode.Flatten ? Outputs : Outputs / Channels;
 
-    /// <summary>Values that the reconciliation looks at for a step.</summary>
+    /// <summary>Sums of patches that the head of the hierarchy puts out at once.</summary>
+    [JsonIgnore]
+    internal int SumOutputs => HierarchyPatch is { } patch ? Horizon / patch * (Mode == PatchTSMixerMode.Flatten ? Channels : 1) : 0;
+
+    /// <summary>Values that the reconciliation of channels looks at for a step.</summary>
     [JsonIgnore]
     internal long ReconciledWidth => FcmContextLength is { } context ? Channels * ((2L * context) + 1) : 0;
 
-    /// <summary>The mixers of a layer, in their order: over channels where they mix, over patches where there are several, over features.</summary>
-    [JsonIgnore]
-    internal IReadOnlyList<AxisMixerShape> Mixers
-    {
-        get
-        {
-            var after = GatedAttention ? GatePlace.AfterMlp : GatePlace.None;
-            var mixers = new List<AxisMixerShape>();
-            if (Mode == PatchTSMixerMode.MixChannel)
-                mixers.Add(Over(1, Channels, GatedAttention ? GatePlace.BeforeMlp : GatePlace.None));
-            if (PatchCount > 1)
-                mixers.Add(Over(2, PatchCount, after));
-            mixers.Add(Over(3, DModel, after));
-            return mixers;
-
-            AxisMixerShape Over(int axis, int size, GatePlace gate) => new(axis, size, DModel, ExpansionFactor, gate, Norm, Dropout);
-        }
-    }
-
     /// <inheritdoc/>
-    public override long WeightCount =>
-        (2L * Channels) + ((PatchWidth + 1L) * DModel) + (NumLayers * Mixers.Sum(mixer => mixer.WeightCount)) + ((HeadInputs + 1) * HeadOutputs)
+    public override long WeightCount => BackboneWeightCount + ((HeadInputs + 1) * (HeadOutputs + SumOutputs))
+        + (HierarchyPatch is { } patch ? SoftmaxGate.WeightCountOf(2 * patch) + (((2L * patch) + 1) * patch) : 0)
         + (FcmContextLength is null ? 0 : (ReconciledWidth + 1) * (ReconciledWidth + Channels));
 
     /// <inheritdoc/>
     public override Network Build(Device device) => new PatchTSMixerNetwork(this, device);
 
     /// <inheritdoc/>
-    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    public override IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
-        if (Inputs % Channels != 0)
-            yield return new ValidationResult($"'Inputs' is {Inputs}, which is no whole number of steps of {Channels} channels");
-        else if (PatchLength > Steps)
-            yield return new ValidationResult($"'PatchLength' is {PatchLength}, longer than the window of {Steps} steps");
-        else if (HeadInputs > Array.MaxLength || ReconciledWidth > Most)
+        foreach (var fault in base.Validate(validationContext))
+            yield return fault;
+        if (Inputs % Channels == 0 && PatchLength <= Steps && (HeadInputs > Array.MaxLength || ReconciledWidth > Most))
             yield return new ValidationResult("the head is not of a possible size");
-        if (PatchStride > PatchLength)
-            yield return new ValidationResult($"'PatchStride' is {PatchStride}, more than 'PatchLength', {PatchLength}");
-        if (Horizon > 0 && Outputs != (long)Horizon * Channels)
+        if (Horizon > 0 && Outputs % ((long)Horizon * Channels) != 0)
             yield return new ValidationResult($"'Outputs' is {Outputs}, but {Horizon} steps of {Channels} channels are forecast");
         if (FcmContextLength is not null && Horizon == 0)
             yield return new ValidationResult("'FcmContextLength' must be null where nothing is forecast");
+        if (HierarchyPatch is { } patch && (Horizon == 0 || Horizon % patch != 0))
+            yield return new ValidationResult($"'HierarchyPatch' is {patch}, which is no part of a forecast of {Horizon} steps");
     }
 }
 
@@ -185,11 +79,11 @@ public sealed record PatchTSMixerDefinition : NetworkDefinition, IValidatableObj
 internal sealed class PatchTSMixerNetwork : Network
 {
     private readonly PatchTSMixerDefinition _definition;
-    private readonly Tensor mean;
-    private readonly Tensor scale;
-    private readonly Dense embed;
-    private readonly ModuleList<AxisMixer> mixers = [];
+    private readonly PatchTSMixerBackbone backbone;
     private readonly Dense head;
+    private readonly Dense? sums;
+    private readonly SoftmaxGate? hierarchyGate;
+    private readonly Dense? hierarchy;
     private readonly SoftmaxGate? reconcileGate;
     private readonly Dense? reconcile;
     private Generator? _noise;
@@ -198,15 +92,15 @@ internal sealed class PatchTSMixerNetwork : Network
         : base(definition)
     {
         _definition = definition;
-        (mean, scale) = (zeros(definition.Channels, device: device), ones(definition.Channels, device: device));
-        embed = new Dense(definition.PatchWidth, definition.DModel, device);
-        for (var layer = 0; layer < definition.NumLayers; layer++)
+        backbone = new PatchTSMixerBackbone(definition, device);
+        head = new Dense((int)definition.HeadInputs, definition.HeadOutputs, device);
+        if (definition.HierarchyPatch is { } patch)
         {
-            foreach (var shape in definition.Mixers)
-                mixers.Add(new AxisMixer(shape, device));
+            sums = new Dense((int)definition.HeadInputs, definition.SumOutputs, device);
+            hierarchyGate = new SoftmaxGate(2 * patch, device);
+            hierarchy = new Dense(2 * patch, patch, device);
         }
 
-        head = new Dense((int)definition.HeadInputs, definition.HeadOutputs, device);
         if (definition.FcmContextLength is not null)
         {
             reconcileGate = new SoftmaxGate((int)definition.ReconciledWidth, device);
@@ -216,13 +110,15 @@ internal sealed class PatchTSMixerNetwork : Network
         RegisterComponents();
     }
 
-    public IReadOnlyList<AxisMixer> Mixers => [.. mixers];
-
-    public Dense Embedding => embed;
+    public PatchTSMixerBackbone Backbone => backbone;
 
     public Dense Head => head;
 
-    public Dense? Reconciliation => reconcile;
+    public Dense? Sums => sums;
+
+    public Dense? Hierarchy => hierarchy;
+
+    public Dense? ChannelReconciliation => reconcile;
 
     /// <summary>Where dropout draws from in training; null for none.</summary>
     public Generator? Noise
@@ -230,77 +126,93 @@ internal sealed class PatchTSMixerNetwork : Network
         set
         {
             _noise = value;
-            foreach (var mixer in mixers)
-                mixer.Noise = value;
+            backbone.Noise = value;
         }
+    }
+
+    /// <summary>Whether the mixers stay as they are, and work as after training: the head alone learns.</summary>
+    public bool IsFrozen
+    {
+        get;
+        set
+        {
+            field = value;
+            foreach (var parameter in backbone.parameters())
+                parameter.requires_grad = !value;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void train(bool on = true)
+    {
+        base.train(on);
+        if (IsFrozen)
+            backbone.eval();
     }
 
     /// <inheritdoc/>
     public override void Initialize(Generator random)
     {
-        embed.Initialize(random);
-        foreach (var mixer in mixers)
-            mixer.Initialize(random);
+        backbone.Initialize(random);
         head.Initialize(random);
+        sums?.Initialize(random);
+        hierarchyGate?.Weigh.Initialize(random);
+        hierarchy?.Initialize(random);
         reconcileGate?.Weigh.Initialize(random);
         reconcile?.Initialize(random);
     }
 
-    /// <summary>Fixes how channels are standardised: by all steps of the training windows together.</summary>
-    /// <param name="statistics">Means and deviations of the numbers of a window.</param>
-    public void SetScaling(FeatureStatistics statistics)
+    /// <inheritdoc/>
+    public override Tensor forward(Tensor x) => ForecastWithSums(x).Forecast;
+
+    /// <summary>Forecasts, and the sums of patches of them that the network forecasts by themselves.</summary>
+    /// <param name="x">Windows [B, L·C].</param>
+    /// <returns>Outputs [B, ·], and Â [B, H/q·C] in the unit of the sums of the mean, or null.</returns>
+    public (Tensor Forecast, Tensor? Sums) ForecastWithSums(Tensor x)
     {
-        var (channels, steps) = (_definition.Channels, _definition.Steps);
-        var (means, factors) = (new float[channels], new float[channels]);
-        for (var c = 0; c < channels; c++)
+        var (channels, horizon, rows) = (_definition.Channels, _definition.Horizon, x.shape[0]);
+        var (patches, scaling) = backbone.Cut(x);
+        var h = backbone.Mix(patches);
+        var noise = training ? _noise : null;
+        if (horizon == 0)
+            return (head.call(backbone.Aggregate(h).LeaveOut(_definition.HeadDropout, noise)), null);
+
+        var features = h.flatten(2).LeaveOut(_definition.HeadDropout, noise);
+        var outputs = head.call(features).view(rows, channels, -1);                                     // [B, C, K·H]: means, then quantiles
+        Tensor? ofPatches = null;
+        if (sums is not null)
         {
-            var places = Enumerable.Range(0, steps).Select(t => (t * channels) + c).ToArray();
-            var average = places.Average(i => (double)statistics.Mean[i]);
-            var variance = places.Average(i => Math.Pow(statistics.StandardDeviation[i], 2) + Math.Pow(statistics.Mean[i] - average, 2));
-            (means[c], factors[c]) = ((float)average, Math.Sqrt(variance) is var deviation && deviation > 1e-6 * Math.Abs(average) ? (float)(1 / deviation) : 1);
+            ofPatches = sums.call(features).view(rows, channels, -1);                                   // Â on the scale of the window: [B, C, H/q]
+            outputs = Moved(outputs, ByHierarchy(outputs.narrow(2, 0, horizon), ofPatches));
         }
 
-        using var noGradient = no_grad();
-        using Tensor newMean = tensor(means), newScale = tensor(factors);
-        mean.copy_(newMean);
-        scale.copy_(newScale);
-    }
-
-    /// <inheritdoc/>
-    public override Tensor forward(Tensor x)
-    {
-        var (channels, steps) = (_definition.Channels, _definition.Steps);
-        var window = x.view(-1, steps, channels).sub(mean).mul(scale).transpose(1, 2).contiguous();     // X: [B, C, L]
-        var scaling = InstanceScaling.Of(window, _definition.Scaling);                                  // Z = (X − loc)/scale
-        var patches = Patches.Of(scaling.Scaled, _definition.PatchLength, _definition.PatchStride);     // [B, C, n, p]
-        if (_definition.Mode == PatchTSMixerMode.Flatten)
-            patches = patches.transpose(1, 2).flatten(2).unsqueeze(1);                                  // [B, 1, n, C·p]
-        var h = embed.call(patches);                                                                    // H: [B, C, n, d]
-        foreach (var mixer in mixers)
-            h = mixer.call(h);
-        var noise = training ? _noise : null;
-        if (_definition.Horizon == 0)
-            return head.call(Aggregate(h).LeaveOut(_definition.HeadDropout, noise));
-
-        var outputs = head.call(h.flatten(2).LeaveOut(_definition.HeadDropout, noise));                 // [B, C, H]
-        if (_definition.Mode == PatchTSMixerMode.Flatten)
-            outputs = outputs.view(-1, channels, _definition.Horizon);
         if (reconcile is not null)
-            outputs = Reconcile(outputs, scaling.Scaled);
-        return scaling.Inverse(outputs).transpose(1, 2).flatten(1);                                     // ŷ = out·scale + loc: [B, H·C]
+            outputs = Moved(outputs, ByChannels(outputs.narrow(2, 0, horizon), scaling.Scaled));
+        var forecast = scaling.Inverse(outputs).view(rows, channels, -1, horizon).permute(0, 2, 3, 1).flatten(1);       // ŷ = out·scale + loc: [B, K·H·C]
+        if (ofPatches is null)
+            return (forecast, null);
+
+        // A sum of q steps has q times their location.
+        var patch = _definition.HierarchyPatch!.Value;
+        return (forecast, scaling.Inverse(ofPatches.Times(1.0 / patch)).Times(patch).transpose(1, 2).flatten(1));
     }
 
-    /// <summary>All channels of a window as one vector: [B, C·d], or [B, C·n·d].</summary>
-    private Tensor Aggregate(Tensor h) => _definition.HeadAggregation switch
-    {
-        PatchTSMixerHeadAggregation.MaxPool => h.amax([2L]).flatten(1),
-        PatchTSMixerHeadAggregation.AvgPool => h.mean([2L]).flatten(1),
-        PatchTSMixerHeadAggregation.UseLast => h.select(2, _definition.PatchCount - 1).flatten(1),
-        _ => h.flatten(1),
-    };
+    /// <summary>Means and quantiles [B, C, K·H], all moved by the same [B, C, H].</summary>
+    private Tensor Moved(Tensor outputs, Tensor move) =>
+        outputs.view(outputs.shape[0], outputs.shape[1], -1, _definition.Horizon).Plus(move.unsqueeze(2)).flatten(2);
 
-    /// <summary>Adds to each step what the base forecasts of all channels around it say: [B, C, H].</summary>
-    private Tensor Reconcile(Tensor forecast, Tensor observed)
+    // NOTE[DIFF]: what the gated layer puts out is added to the base forecast, as that of the channels is, so that a layer of zeros leaves it.
+
+    /// <summary>What the base forecasts of a patch [B, C, H] and its sum [B, C, H/q] say of its steps.</summary>
+    private Tensor ByHierarchy(Tensor forecast, Tensor ofPatches)
+    {
+        var granular = forecast.unflatten(2, ofPatches.shape[2], _definition.HierarchyPatch!.Value);    // [B, C, H/q, q]
+        var views = cat([granular, ofPatches.unsqueeze(3).expand_as(granular)], 3);
+        return hierarchy!.call(hierarchyGate!.call(views)).flatten(2);
+    }
+
+    /// <summary>What the base forecasts [B, C, H] of all channels around a step say of it.</summary>
+    private Tensor ByChannels(Tensor forecast, Tensor observed)
     {
         var context = _definition.FcmContextLength!.Value;
         var around = forecast;
@@ -311,6 +223,27 @@ internal sealed class PatchTSMixerNetwork : Network
         }
 
         var views = around.unfold(2, (2 * context) + 1, 1).transpose(1, 2).flatten(2);                  // [B, H, C·(2·ctx + 1)]
-        return forecast.Plus(reconcile!.call(reconcileGate!.call(views)).transpose(1, 2));
+        return reconcile!.call(reconcileGate!.call(views)).transpose(1, 2);
     }
+}
+
+/// <summary>Forecasts whose patches are to have the sums that are forecast of them.</summary>
+/// <param name="Horizon">H.</param>
+/// <param name="Channels">C.</param>
+/// <param name="Patch">q.</param>
+internal sealed record PatchHierarchy(int Horizon, int Channels, int Patch)
+{
+    /// <summary>BU: the sums of the patches of forecasts or labels.</summary>
+    /// <param name="values">Values [B, H·C].</param>
+    /// <returns>Sums [B, H/q·C].</returns>
+    public Tensor BottomUp(Tensor values) => values.view(-1, Horizon / Patch, Patch, Channels).sum([2L]).flatten(1);
+
+    /// <summary>(1/q²)·(L(BU(y), Â) + L(BU(ŷ), Â)), with the squared error for L.</summary>
+    /// <param name="forecast">ŷ [B, H·C].</param>
+    /// <param name="sums">Â [B, H/q·C].</param>
+    /// <param name="labels">y [B, H·C].</param>
+    /// <param name="squaredError">L, of rows with weights.</param>
+    /// <returns>A scalar.</returns>
+    public Tensor Loss(Tensor forecast, Tensor sums, Tensor labels, Func<Tensor, Tensor, Tensor> squaredError) =>
+        squaredError(sums, BottomUp(labels)).Plus(squaredError(sums, BottomUp(forecast))).Times(1.0 / ((double)Patch * Patch));
 }

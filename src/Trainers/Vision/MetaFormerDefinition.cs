@@ -15,16 +15,17 @@ public sealed record PatchShape([property: Range(1, 64)] int Kernel, [property: 
 {
     /// <summary>The grid of the places.</summary>
     /// <param name="grid">The grid that the convolution goes over.</param>
+    /// <param name="isAlongRows">Whether it goes over each row for itself.</param>
     /// <returns>The grid, of no places where the kernel finds no room.</returns>
-    internal TokenGrid Over(TokenGrid grid)
+    internal TokenGrid Over(TokenGrid grid, bool isAlongRows)
     {
-        return new(Places(grid.Height), Places(grid.Width));
+        return new(isAlongRows ? grid.Height : Places(grid.Height), Places(grid.Width));
 
         int Places(int size) => size + (2 * Padding) < Kernel ? 0 : ((size + (2 * Padding) - Kernel) / Stride) + 1;
     }
 
     /// <summary>Number of values of the layer.</summary>
-    internal long WeightCount(int inputs, int outputs) => (((long)Kernel * Kernel * inputs) + 1) * outputs;
+    internal long WeightCount(int inputs, int outputs, bool isAlongRows) => (((isAlongRows ? 1L : Kernel) * Kernel * inputs) + 1) * outputs;
 }
 
 /// <summary>Blocks of a network that see tokens of one size.</summary>
@@ -59,6 +60,10 @@ public sealed record MetaFormerDefinition : NetworkDefinition, IValidatableObjec
     /// <summary>Size and order of the images.</summary>
     [Required]
     public required ImageShape Image { get; init; }
+
+    /// <summary>Whether rows are sequences, images of one row, and convolutions go along it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsSequence { get; init; }
 
     /// <summary>The convolution that makes the first tokens.</summary>
     [Required]
@@ -97,7 +102,7 @@ public sealed record MetaFormerDefinition : NetworkDefinition, IValidatableObjec
             var patches = Stem;
             foreach (var (stage, grid) in Stages.Zip(Grids()))
             {
-                count += patches.WeightCount(inputs, stage.Dim) + (stage.HasPositionMap ? (long)grid.Count * stage.Dim : 0);
+                count += patches.WeightCount(inputs, stage.Dim, IsSequence) + (stage.HasPositionMap ? (long)grid.Count * stage.Dim : 0);
                 var block = stage.Mixer.WeightCount(stage.Dim, grid) + TokenNormalization.WeightCount(stage.Norm, stage.Dim) + (HasLayerScale ? stage.Dim : 0);
                 if (stage.MlpRatio > 0)
                     block += ChannelMlp.WeightCount(stage.Dim, stage.MlpRatio) + TokenNormalization.WeightCount(stage.Norm, stage.Dim) + (HasLayerScale ? stage.Dim : 0);
@@ -119,7 +124,7 @@ public sealed record MetaFormerDefinition : NetworkDefinition, IValidatableObjec
             var patches = Stem;
             foreach (var (stage, grid) in Stages.Zip(Grids()))
             {
-                count += grid.Count * patches.WeightCount(inputs, stage.Dim);
+                count += grid.Count * patches.WeightCount(inputs, stage.Dim, IsSequence);
                 count += stage.Depth * (stage.Mixer.Multiplications(stage.Dim, grid) + (2L * grid.Count * stage.MlpRatio * stage.Dim * stage.Dim));
                 (inputs, patches) = (stage.Dim, DownSampling);
             }
@@ -136,7 +141,7 @@ public sealed record MetaFormerDefinition : NetworkDefinition, IValidatableObjec
     {
         var grid = new TokenGrid(Image.Height, Image.Width);
         for (var i = 0; i < Stages.Count; i++)
-            yield return grid = (i == 0 ? Stem : DownSampling).Over(grid);
+            yield return grid = (i == 0 ? Stem : DownSampling).Over(grid, IsSequence);
     }
 
     /// <inheritdoc/>
@@ -147,6 +152,8 @@ public sealed record MetaFormerDefinition : NetworkDefinition, IValidatableObjec
     {
         if (Image.Size != Inputs)
             yield return new($"'Image' must be of {Inputs} values, one for each input, but {Image} has {Image.Size}");
+        if (IsSequence && Image.Height != 1)
+            yield return new($"'Image' of a sequence must be of one row, but was {Image}");
         if (Stages.Count is 0 or > 16)
         {
             yield return new($"'Stages' must be 1 to 16, but were {Stages.Count}");
@@ -159,7 +166,7 @@ public sealed record MetaFormerDefinition : NetworkDefinition, IValidatableObjec
         {
             if (grid.Height == 0 || grid.Width == 0)
             {
-                yield return new($"images of {Image} leave stage {i + 1} no place for a token; give larger images, or a smaller 'Stem' or 'DownSampling', or fewer 'Stages'");
+                yield return new($"{(IsSequence ? $"sequences of {Image.Width} steps" : $"images of {Image}")} leave stage {i + 1} no place for a token; give larger ones, or a smaller 'Stem' or 'DownSampling', or fewer 'Stages'");
                 yield break;
             }
 

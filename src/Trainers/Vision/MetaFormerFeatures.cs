@@ -12,7 +12,7 @@ public static class MetaFormerFeaturesCatalog
     /// </summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">The column to add: a vector of Single with as many slots as tokens of the last stage have values.</param>
-    /// <param name="inputColumnName">The column of pixels: a vector of numbers of known size; null for <paramref name="outputColumnName"/>.</param>
+    /// <param name="inputColumnName">The column of images, or of their pixels as vectors of numbers of known size; null for <paramref name="outputColumnName"/>.</param>
     /// <param name="labelColumnName">
     /// The label column, whose type says what is learned: a number or a vector of numbers regression, Boolean binary and a key multiclass classification.
     /// </param>

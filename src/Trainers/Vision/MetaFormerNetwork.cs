@@ -31,7 +31,7 @@ internal sealed class MetaFormerNetwork : Network
         var (inputs, shape) = (image.Channels, definition.Stem);
         foreach (var (stage, grid) in definition.Stages.Zip(definition.Grids()))
         {
-            patches.Add(new(inputs, stage.Dim, device, shape.Kernel, shape.Stride, shape.Padding));
+            patches.Add(new(inputs, stage.Dim, device, shape.Kernel, shape.Stride, shape.Padding, definition.IsSequence));
             stages.Add(new(definition, stage, grid, device));
             (inputs, shape) = (stage.Dim, definition.DownSampling);
         }

@@ -36,7 +36,37 @@ public enum MetaFormerPreset
 /// <summary>How large a stage is.</summary>
 /// <param name="Depth">Number of blocks, in [1, 64].</param>
 /// <param name="Dim">Values of a token, in [1, 8192].</param>
-public sealed record StageSize([property: Range(1, 64)] int Depth, [property: Range(1, 8192)] int Dim);
+public sealed record StageSize([property: Range(1, 64)] int Depth, [property: Range(1, 8192)] int Dim)
+{
+    /// <summary>What the factors of the branches of all stages' blocks best start from.</summary>
+    internal static double LayerScaleOf(IEnumerable<StageSize> sizes) => sizes.Sum(size => size.Depth) switch
+    {
+        <= 8 => 1,
+        <= 24 => 1e-5,
+        _ => 1e-6,
+    };
+
+    /// <summary>The stages of a network.</summary>
+    /// <param name="sizes">How large they are.</param>
+    /// <param name="mixerOf">The mixer of each.</param>
+    /// <param name="norm">What tokens are normalised by; null for what suits the mixer.</param>
+    /// <param name="mlpRatio">How many times the MLPs widen the channels.</param>
+    /// <param name="maps">Before which stages a map of positions is added.</param>
+    internal static ValueList<MetaFormerStage> ToStages(IReadOnlyList<StageSize> sizes, Func<int, TokenMixer> mixerOf, TokenNorm? norm, int mlpRatio, PositionMaps maps)
+    {
+        TokenMixer[] mixers = [.. Enumerable.Range(0, sizes.Count).Select(mixerOf)];
+        var mapped = maps switch
+        {
+            PositionMaps.First => 0,
+            PositionMaps.None => -1,
+            _ => Array.FindIndex(mixers, mixer => mixer is { IsBlindToPositions: true } and not IdentityMixer),
+        };
+        return [.. sizes.Zip(mixers).Select((pair, i) => new MetaFormerStage
+        {
+            Depth = pair.First.Depth, Dim = pair.First.Dim, Mixer = pair.Second, Norm = norm ?? pair.Second.BestNorm, MlpRatio = mlpRatio, HasPositionMap = i == mapped,
+        })];
+    }
+}
 
 /// <summary>Before which stages a trained map of positions is added.</summary>
 public enum PositionMaps
@@ -119,12 +149,7 @@ public abstract record MetaFormerOptions : ImageTrainedOptions
     };
 
     /// <summary>What the factors of the branches start from.</summary>
-    internal double LayerScaleStart => LayerScaleInit ?? (Stages ?? PresetStages).Sum(stage => stage.Depth) switch
-    {
-        <= 8 => 1,
-        <= 24 => 1e-5,
-        _ => 1e-6,
-    };
+    internal double LayerScaleStart => LayerScaleInit ?? StageSize.LayerScaleOf(Stages ?? PresetStages);
 
     private ValueList<StageSize> PresetStages => Preset switch
     {
@@ -148,31 +173,17 @@ public abstract record MetaFormerOptions : ImageTrainedOptions
     /// <param name="image">Size and order of the images.</param>
     /// <param name="outputs">Outputs that the task needs.</param>
     /// <returns>The definition, whose rules are not checked yet.</returns>
-    internal MetaFormerDefinition Define(ImageShape image, int outputs)
+    internal MetaFormerDefinition Define(ImageShape image, int outputs) => new()
     {
-        var mapped = PositionMaps == PositionMaps.First ? 0 : -1;
-        var stages = (Stages ?? PresetStages).Select((size, i) =>
-        {
-            var mixer = MixerOf(i);
-            if (PositionMaps == PositionMaps.Auto && mapped < 0 && mixer is { IsBlindToPositions: true } and not IdentityMixer)
-                mapped = i;
-            return new MetaFormerStage
-            {
-                Depth = size.Depth, Dim = size.Dim, Mixer = mixer, Norm = Norm ?? mixer.BestNorm, MlpRatio = MlpRatio, HasPositionMap = mapped == i,
-            };
-        });
-        return new()
-        {
-            Inputs = (int)image.Size,
-            Outputs = outputs,
-            Image = image,
-            Stem = Stem ?? PresetStem,
-            DownSampling = DownSampling ?? new(3, 2, 1),
-            Stages = [.. stages],
-            HasLayerScale = UseLayerScale,
-            HasResiduals = UseResiduals,
-        };
-    }
+        Inputs = (int)image.Size,
+        Outputs = outputs,
+        Image = image,
+        Stem = Stem ?? PresetStem,
+        DownSampling = DownSampling ?? new(3, 2, 1),
+        Stages = StageSize.ToStages(Stages ?? PresetStages, MixerOf, Norm, MlpRatio, PositionMaps),
+        HasLayerScale = UseLayerScale,
+        HasResiduals = UseResiduals,
+    };
 
     /// <inheritdoc/>
     public override IEnumerable<ValidationResult> Validate(ValidationContext validationContext)

@@ -23,7 +23,7 @@ namespace Microsoft.ML
         /// <summary>Makes a trainer that predicts a number with a network of pooled image tokens: see <see cref="MlNetMlp.Vision.PoolFormer"/>.</summary>
         /// <param name="catalog">The catalog.</param>
         /// <param name="labelColumnName">The label column: a number for regression, Boolean for binary, a key for multiclass.</param>
-        /// <param name="featureColumnName">The feature column: the pixels of an image, a vector of Single of known size.</param>
+        /// <param name="featureColumnName">The feature column: images, or their pixels as a vector of Single of known size.</param>
         /// <param name="exampleWeightColumnName">The column of example weights, Single; null for none.</param>
         /// <param name="preset">Sizes of the network.</param>
         /// <param name="epochs">Most passes over the rows, at least 1; early stopping may end sooner.</param>
@@ -95,7 +95,7 @@ namespace MlNetMlp.Vision
     /// To create this trainer, use `PoolFormer` of the regression, binary and multiclass trainers' catalogs.
     ///
     /// ### Input and output columns
-    /// Features are the pixels of an image, a vector of [Single](xref:System.Single) of known size; labels a Single for regression, a Boolean for binary and a
+    /// Features are images (`MLImage`) or their pixels, a vector of [Single](xref:System.Single) of known size; labels a Single for regression, a Boolean for binary and a
     /// [key](xref:Microsoft.ML.Data.KeyDataViewType) for multiclass classification; example weights, if any, a Single.
     ///
     /// | Task | Column | Type | Description |
@@ -107,8 +107,8 @@ namespace MlNetMlp.Vision
     /// | multiclass | `Score` | vector of Single | the probabilities of the classes |
     /// | multiclass | `PredictedLabel` | key | the most probable class, with the label's key values |
     ///
-    /// Size and order of an image are read off the vector's dimensions, as ML.NET's `ExtractPixels` sets them, off the length of a flat vector of a square image, or given by
-    /// the option `ImageShape`. Image files go through ML.NET's `LoadImages`, `ResizeImages` and `ExtractPixels` first.
+    /// Images are brought to the size that the option `ImageShape` says, or else have that of their column's type. Size and order of vectors are read off their dimensions, as
+    /// ML.NET's `ExtractPixels` sets them, off the length of a flat vector of a square image, or given by the same option.
     ///
     /// ### Trainer characteristics
     /// | | |

@@ -196,18 +196,18 @@ public sealed record RandomMatrixMixer : TokenMixer
 /// <summary>A convolution of each channel by a kernel of its own, without a bias.</summary>
 public sealed record DepthwiseConvMixer : TokenMixer, IValidatableObject
 {
-    /// <summary>Height and width of a kernel, odd, in [1, 63]; 3 by default.</summary>
+    /// <summary>Height and width of a kernel, odd, in [1, 63]; 3 by default. Where tokens stand in one row, so do the values of a kernel.</summary>
     [Range(1, 63)]
     public int Kernel { get; init; } = 3;
 
     /// <inheritdoc/>
-    public override long WeightCount(int channels, TokenGrid grid) => (long)Kernel * Kernel * channels;
+    public override long WeightCount(int channels, TokenGrid grid) => (long)RowsOver(grid) * Kernel * channels;
 
     /// <inheritdoc/>
-    public override long Multiplications(int channels, TokenGrid grid) => (long)Kernel * Kernel * channels * grid.Count;
+    public override long Multiplications(int channels, TokenGrid grid) => WeightCount(channels, grid) * grid.Count;
 
     /// <inheritdoc/>
-    public override TokenMixerLayer Build(int channels, TokenGrid grid, Device device) => new Layer(channels, Kernel, device);
+    public override TokenMixerLayer Build(int channels, TokenGrid grid, Device device) => new Layer(channels, RowsOver(grid), Kernel, device);
 
     /// <inheritdoc/>
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
@@ -216,16 +216,19 @@ public sealed record DepthwiseConvMixer : TokenMixer, IValidatableObject
             yield return new($"'Kernel' of a convolution of channels must be odd, but was {Kernel}");
     }
 
+    // Rows of a kernel above and below the only row of tokens would see nothing but zeros.
+    private int RowsOver(TokenGrid grid) => grid.Height == 1 ? 1 : Kernel;
+
     private sealed class Layer : TokenMixerLayer
     {
         private readonly long[] _padding;
         private readonly Parameter weight;
 
-        public Layer(int channels, int kernel, Device device)
+        public Layer(int channels, int rows, int kernel, Device device)
             : base(nameof(DepthwiseConvMixer))
         {
-            _padding = [kernel / 2, kernel / 2];
-            weight = new Parameter(empty(channels, 1, kernel, kernel, device: device));
+            _padding = [rows / 2, kernel / 2];
+            weight = new Parameter(empty(channels, 1, rows, kernel, device: device));
             RegisterComponents();
         }
 

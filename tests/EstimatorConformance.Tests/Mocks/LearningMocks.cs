@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using MlNetMlp.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
@@ -92,6 +93,27 @@ internal static class LearningMocks
     public static Subject WantsItsRowsInMemory() => new Faulty(EstimatorTask.Regression)
     {
         Input = (ml, data) => data.GetType().Name.Contains("BinaryLoader", StringComparison.Ordinal) ? ml.Data.TakeRows(data, 100) : data,
+    };
+
+    [Mock(41, "without later rows")]
+    public static Subject LooksAhead() => Seeing((ml, data) => ml.Transforms.NormalizeMeanVariance("Features").Fit(data).Transform(data));
+
+    [Mock(41, "without the rows before")]
+    public static Subject RemembersTheFirstRow() => Seeing((ml, data) =>
+    {
+        var first = data.GetColumn<float[]>("Features").First()[0].ToString(System.Globalization.CultureInfo.InvariantCulture);
+        return ml.Transforms.Expression("Features", $"x : x - ({first})", "Features").Fit(data).Transform(data);
+    });
+
+    [Mock(41, "though too few are before it")]
+    public static Subject ForecastsFromNothing() => new Faulty(EstimatorTask.Forecasting)
+    {
+        Trained = (ml, model) => new FaultyModel(model) { Output = data => ml.Transforms.ReplaceMissingValues("Score").Fit(data).Transform(data) },
+    };
+
+    private static Faulty Seeing(Func<MLContext, IDataView, IDataView> change) => new(EstimatorTask.Forecasting)
+    {
+        Trained = (ml, model) => new FaultyModel(model) { Input = data => change(ml, data) },
     };
 
     private static Faulty Scoring(EstimatorTask task, Func<MLContext, IEstimator<ITransformer>> last) => new(task)

@@ -17,9 +17,9 @@ internal static class ColumnChecks
         var (ml, expected) = (trial.Ml, trial.Score(trial.Model));
         (string, object?)[] names = [("LabelColumnName", "y"), ("FeatureColumnName", "x")];
         var renamed = ml.Transforms.CopyColumns("x", "Features").Append(ml.Transforms.CopyColumns("y", "Label"));
-        var few = renamed.Append(ml.Transforms.SelectColumns([.. trial.Traits.KeyColumns, "y", "x"]));
+        var few = renamed.Append(ml.Transforms.SelectColumns([.. trial.Subject.ColumnsBeside, "y", "x"]));
         var model = trial.Fit(Trial.Changed(trial.Data, few), names);
-        var unlabelled = Trial.Changed(trial.OtherData, renamed.Append(ml.Transforms.SelectColumns(["x", .. trial.Traits.KeyColumns])));
+        var unlabelled = Trial.Changed(trial.OtherData, renamed.Append(ml.Transforms.SelectColumns(["x", .. trial.Subject.ColumnsBeside])));
         ScoredRows.Of(model, unlabelled).ShouldBe(expected, "with other names, in another order and without other columns");
 
         // The last of several columns of one name is the one that is meant; the others are hidden.
@@ -35,7 +35,7 @@ internal static class ColumnChecks
     [Check(9, "A column that is missing or of another type is refused alike by GetOutputSchema, Fit and Transform, naming it, what it must be and what it is")]
     public static void WrongColumnsAreRefusedAlike(Trial trial)
     {
-        foreach (var (what, change, parts) in WrongFeatures(trial.Ml).Concat(WrongLabels(trial)))
+        foreach (var (what, change, parts) in WrongFeatures(trial).Concat(WrongLabels(trial)))
         {
             var errors = Attempts(trial, Trial.Changed(trial.Data, change), parts[0] == Features);
             foreach (var (way, error) in errors)
@@ -63,11 +63,12 @@ internal static class ColumnChecks
             string[] parts = ["feature", $"{width}", $"{other}"];
             Trial.Refused(() => trial.Model.Transform(data), $"{other} features in place of {width}", parts);
             Trial.Refused(() => trial.Model.GetOutputSchema(data.Schema), $"a schema of {other} features in place of {width}", parts);
-            Trial.Refused(() => trial.Model.GetRowToRowMapper(data.Schema), $"single rows of {other} features in place of {width}", parts);
+            if (trial.ScoresSingleRows)
+                Trial.Refused(() => trial.Model.GetRowToRowMapper(data.Schema), $"single rows of {other} features in place of {width}", parts);
         }
     }
 
-    [Check(11, "Score says its kind and names its slots, PredictedLabel names its values, and Probability is marked as normalized")]
+    [Check(11, "Score says its kind and names its slots, PredictedLabel names its values, and Probability is marked as normalized", Tasks = EstimatorTask.Predicted)]
     public static void NewColumnsSayWhatTheyAre(Trial trial)
     {
         var schema = trial.Model.Transform(trial.OtherData).Schema;
@@ -99,11 +100,14 @@ internal static class ColumnChecks
         return names.DenseValues().Select(name => name.ToString());
     }
 
-    private static IEnumerable<(string What, IEstimator<ITransformer> Change, string[] Parts)> WrongFeatures(MLContext ml) =>
+    private static IEnumerable<(string What, IEstimator<ITransformer> Change, string[] Parts)> WrongFeatures(Trial trial) => trial.Task == EstimatorTask.Forecasting
+        ? WrongVectors(trial.Ml)
+        : [.. WrongVectors(trial.Ml), ("a single number as features", trial.Ml.Transforms.CopyColumns("Features", "Number"), [Features, "vector", "Single"])];
+
+    private static IEnumerable<(string What, IEstimator<ITransformer> Change, string[] Parts)> WrongVectors(MLContext ml) =>
     [
         ("no features", ml.Transforms.DropColumns("Features"), [Features]),
         ("a text as features", ml.Transforms.CopyColumns("Features", "Text"), [Features, "vector", "String"]),
-        ("a single number as features", ml.Transforms.CopyColumns("Features", "Number"), [Features, "vector", "Single"]),
         ("texts as features", ml.Transforms.Conversion.ConvertType("Features", outputKind: DataKind.String), [Features, "vector", "String"]),
         (
             "a vector of unknown size as features",
@@ -113,9 +117,11 @@ internal static class ColumnChecks
 
     private static IEnumerable<(string What, IEstimator<ITransformer> Change, string[] Parts)> WrongLabels(Trial trial)
     {
+        if (trial.Task == EstimatorTask.Forecasting)
+            return [];
         var right = trial.Task switch
         {
-            EstimatorTask.Regression => "Single",
+            EstimatorTask.Regression or EstimatorTask.Causal => "Single",
             EstimatorTask.MultiOutput => "vector",
             EstimatorTask.Binary => "Boolean",
             _ => "key",

@@ -35,7 +35,7 @@ internal static class DataChecks
             if (Trial.Catch(() => model = trial.Fit(data, changes)) is { } error)
                 Trial.Refused(error, what, "row|instance|example|feature|class|label");
             else
-                ScoredRows.Of(model!, data).ShouldBeFinite(what);
+                ScoredRows.Of(model!, data).ShouldBeFinite(what, trial.FirstScored);
         }
     }
 
@@ -69,20 +69,21 @@ internal static class DataChecks
             if (trial.Traits.AcceptsMissingValues)
             {
                 var model = trial.Fit(trial.View(rows));
-                ScoredRows.Of(model, trial.View(others)).ShouldBeFinite($"a model that accepts {bad}");
+                ScoredRows.Of(model, trial.View(others)).ShouldBeFinite($"a model that accepts {bad}", trial.FirstScored);
                 continue;
             }
 
             Trial.Refused(() => trial.Fit(trial.View(rows)), $"training on a feature of {bad}", "Features", $"row {BadRow}");
             Trial.Refused(() => ScoredRows.Of(trial.Model, trial.View(others)), $"scoring a feature of {bad}", "Features", $"row {BadRow}");
-            Trial.Refused(() => Engine.Scores(trial, trial.Model, [others[BadRow]]), $"scoring a single row with a feature of {bad}", "Features");
+            if (trial.ScoresSingleRows)
+                Trial.Refused(() => Engine.Scores(trial, trial.Model, [others[BadRow]]), $"scoring a single row with a feature of {bad}", "Features");
         }
 
         static SampleRow[] With(IReadOnlyList<SampleRow> rows, float bad) =>
             [.. rows.Select(row => row.With(r => r.Features[1] = r.Id == BadRow ? bad : r.Features[1]))];
     }
 
-    [Check(16, "A row without a label is skipped and counted in the log; no label at all is refused")]
+    [Check(16, "A row without a label is skipped and counted in the log; no label at all is refused", Tasks = EstimatorTask.Labelled)]
     public static void MissingLabelsAreSkipped(Trial trial)
     {
         var without = Unlabelled(trial, row => row.Id < BadRow);

@@ -32,7 +32,12 @@ internal static class DocumentationChecks
         LoadersAreRegistered(trial.Model.GetType().Assembly);
     }
 
-    private static string Task(Subject subject) => subject.Task == EstimatorTask.MultiOutput ? "multi-output" : subject.Task.ToString().ToLowerInvariant();
+    private static string Task(Subject subject) => subject.Task switch
+    {
+        EstimatorTask.MultiOutput => "multi-output",
+        EstimatorTask.Causal => "causal inference",
+        _ => subject.Task.ToString().ToLowerInvariant(),
+    };
 
     // A loader that cannot be registered breaks the first load of any model of its assembly.
     private static void LoadersAreRegistered(Assembly assembly)

@@ -11,7 +11,7 @@ internal static class EquivalenceChecks
     private const int Weight = 5;
     private const int BadRow = 37;
 
-    [Check(17, "Keys of texts, numbers and Booleans in any order give the same scores in that order; integer and real labels agree")]
+    [Check(17, "Keys of texts, numbers and Booleans in any order give the same scores in that order; integer and real labels agree", Tasks = EstimatorTask.Labelled)]
     public static void KindsOfLabelsAgree(Trial trial)
     {
         if (trial.Task == EstimatorTask.Multiclass)
@@ -34,7 +34,7 @@ internal static class EquivalenceChecks
             rows.Select(row => row.With(r => r.Features = [.. r.Features.Select(x => Math.Abs(x) < 0.8f ? 0 : x)]));
     }
 
-    [Check(20, "A weight of 1 is none, of 0 is no row, of k is k rows; negative ones, NaN and zeros alone are refused", When = nameof(Subject.TakesWeights))]
+    [Check(20, "A weight of 1 is none, of 0 is no row, of k is k rows; negative ones, NaN and zeros alone are refused", Tasks = EstimatorTask.Labelled, When = nameof(Subject.TakesWeights))]
     public static void WeightsCountRows(Trial trial)
     {
         Scored(Weighted(trial, _ => 1)).ShouldBe(trial.Score(trial.Model), "with weights of 1");

@@ -10,7 +10,7 @@ internal static class IntegrationChecks
 {
     private const BindingFlags Static = BindingFlags.Public | BindingFlags.Static;
 
-    [Check(39, "Evaluate, CrossValidate, PermutationFeatureImportance, OneVersusAll, calibrators, ChangeModelThreshold, a validation set and prediction engines accept it", IsSlow = true)]
+    [Check(39, "Evaluate, CrossValidate, PermutationFeatureImportance, OneVersusAll, calibrators, ChangeModelThreshold, a validation set and prediction engines accept it", Tasks = EstimatorTask.Labelled, IsSlow = true)]
     public static void ToolsAcceptIt(Trial trial)
     {
         if (EstimatorTask.MlNet.HasFlag(trial.Task))

@@ -2,6 +2,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
+using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using TorchSharp;
 
@@ -18,12 +19,13 @@ internal static class LearningChecks
     [Check(22, "Learns easy data: an accuracy above 0.83 or an R² above 0.5 on new rows")]
     public static void Learns(Trial trial)
     {
-        var model = trial.Fit(trial.View(Samples.Make(ManyRows, trial.Traits.FeatureCount)));
-        var scored = model.Transform(trial.View(Samples.Make(ManyRows, trial.Traits.FeatureCount, seed: 3)));
+        var model = trial.Fit(trial.View(trial.Make(ManyRows, 1)));
+        var scored = model.Transform(trial.View(trial.Make(ManyRows, 3)));
         var (what, value, least) = trial.Task switch
         {
-            EstimatorTask.Regression => ("R²", trial.Ml.Regression.Evaluate(scored).RSquared, LeastFit),
-            EstimatorTask.MultiOutput => ("R²", LeastRSquared(scored), LeastFit),
+            EstimatorTask.Regression or EstimatorTask.Causal => ("R²", trial.Ml.Regression.Evaluate(scored).RSquared, LeastFit),
+            EstimatorTask.MultiOutput => ("R²", LeastRSquared([.. scored.GetColumn<float[]>("Label")], [.. scored.GetColumn<float[]>("Score")]), LeastFit),
+            EstimatorTask.Forecasting => ("R²", LeastRSquared(Following(trial, [.. scored.GetColumn<float[]>("Features")]), [.. scored.GetColumn<float[]>("Score").Skip(trial.FirstScored)]), LeastFit),
             EstimatorTask.Binary => ("accuracy", trial.Ml.BinaryClassification.EvaluateNonCalibrated(scored).Accuracy, LeastAccuracy),
             _ => ("accuracy", trial.Ml.MulticlassClassification.Evaluate(scored).MicroAccuracy, LeastAccuracy),
         };
@@ -40,8 +42,9 @@ internal static class LearningChecks
         var trained = Network(trial, 1, trial.Rows.Count);
         using var scope = torch.NewDisposeScope();
         using var network = trained.CreateNetwork();
-        var features = torch.tensor(trial.Rows.SelectMany(row => Samples.Numbers(row, trained.Layout)).ToArray(), [trial.Rows.Count, trained.Inputs]);
-        trained.Head.Loss(network.call(features), Labels(trial)).backward();
+        if (network is TreatmentNetwork treated)
+            treated.IsFactual = true;
+        trained.Head.Loss(network.call(torch.tensor(Inputs(trial, trained)).view(-1, trained.Inputs)), Labels(trial)).backward();
         foreach (var (name, weight) in network.named_parameters().Where(p => p.parameter.requires_grad))
         {
             Assert.True(weight.grad is not null, $"no gradient reaches '{name}'");
@@ -54,7 +57,7 @@ internal static class LearningChecks
     public static void ScoresAreConsistent(Trial trial)
     {
         var scored = trial.Score(trial.Model);
-        scored.ShouldBeFinite("the model");
+        scored.ShouldBeFinite("the model", trial.FirstScored);
         if (trial.Task == EstimatorTask.Multiclass)
         {
             Assert.True(scored.Scores.SelectMany(row => row).All(p => p is >= 0 and <= 1), "a probability is outside of [0, 1]");
@@ -73,7 +76,7 @@ internal static class LearningChecks
             Assert.True(scored.Scores.Select(row => (row[0] > 0).ToString()).SequenceEqual(scored.Predicted!), "a predicted label is not whether the score is positive");
     }
 
-    [Check(25, "A row scores the same alone, in any batch, in any order and in a prediction engine")]
+    [Check(25, "A row scores the same alone, in any batch, in any order and in a prediction engine", Tasks = EstimatorTask.Labelled)]
     public static void RowsDoNotInfluenceEachOther(Trial trial)
     {
         var together = trial.Score(trial.Model);
@@ -90,6 +93,23 @@ internal static class LearningChecks
 
         var single = Engine.Scores(trial, trial.Model, trial.OtherRows);
         new ScoredRows(single, null, null).ShouldBeNear(together, 1e-6, "rows through a prediction engine");
+    }
+
+    [Check(41, "A forecast depends on the rows of its window alone: on no later one, and on none before", Tasks = EstimatorTask.Forecasting)]
+    public static void ForecastsSeeTheirWindow(Trial trial)
+    {
+        const int some = 25;
+        var all = trial.Score(trial.Model);
+        Assert.True(all.Scores.Take(trial.FirstScored).All(row => row.All(float.IsNaN)), "a row has a forecast though too few are before it");
+        var early = ScoredRows.Of(trial.Model, trial.View(trial.OtherRows.Take(some)));
+        early.ShouldBeNear(new(all.Scores[..some], null, null), 1e-6, "without later rows");
+        var late = ScoredRows.Of(trial.Model, trial.View(trial.OtherRows.Skip(some)));
+        new ScoredRows(late.Scores[trial.FirstScored..], null, null).ShouldBeNear(new(all.Scores[(some + trial.FirstScored)..], null, null), 1e-6, "without the rows before");
+
+        // Far away enough, other values are not seen; in the window they are.
+        var changed = ScoredRows.Of(trial.Model, trial.View(trial.OtherRows.Select(row => row.With(r => r.Features[0] += r.Id < some ? 0.5f : 0))));
+        var gap = changed.Scores[some].Zip(all.Scores[some]).Max(pair => Math.Abs(pair.First - pair.Second));
+        Assert.True(gap > 1e-4, "other values in the window change nothing");
     }
 
     [Check(26, "Scored twice, by four threads or with some columns left out: the same values, and the model stays as it is")]
@@ -168,10 +188,8 @@ internal static class LearningChecks
     }
 
     // ML.NET evaluates one number at a time.
-    private static double LeastRSquared(IDataView scored)
+    private static double LeastRSquared(float[][] labels, float[][] scores)
     {
-        var labels = scored.GetColumn<float[]>("Label").ToArray();
-        var scores = scored.GetColumn<float[]>("Score").ToArray();
         return Enumerable.Range(0, labels[0].Length).Min(k =>
         {
             var mean = labels.Average(label => label[k]);
@@ -179,10 +197,24 @@ internal static class LearningChecks
         });
     }
 
+    // What comes after each window that is followed by as many rows as are forecast.
+    private static float[][] Following(Trial trial, float[][] rows) =>
+        [.. Enumerable.Range(trial.Traits.ContextLength, rows.Length - trial.Traits.ContextLength - trial.Traits.Horizon + 1).Select(t => rows[t..(t + trial.Traits.Horizon)].SelectMany(row => row).ToArray())];
+
+    private static float[] Inputs(Trial trial, TrainedNetwork network)
+    {
+        if (trial.Task != EstimatorTask.Forecasting)
+            return [.. trial.Rows.SelectMany(row => Samples.Numbers(row, network.Layout))];
+        var (length, windows) = (trial.Traits.ContextLength, trial.Rows.Count - trial.Traits.ContextLength - trial.Traits.Horizon + 1);
+        return [.. Enumerable.Range(0, windows).SelectMany(t => trial.Rows.Skip(t).Take(length).SelectMany(row => row.Features))];
+    }
+
     private static torch.Tensor Labels(Trial trial) => trial.Task switch
     {
+        EstimatorTask.Forecasting => torch.tensor(Following(trial, [.. trial.Rows.Select(row => row.Features)]).SelectMany(row => row).ToArray())
+            .view(-1, trial.Traits.Horizon * trial.Traits.FeatureCount),
         EstimatorTask.MultiOutput => torch.tensor(trial.Rows.SelectMany(row => new[] { row.Number, -row.Number }).ToArray(), [trial.Rows.Count, 2]),
-        EstimatorTask.Regression => torch.tensor(trial.Rows.Select(row => row.Number).ToArray()),
+        EstimatorTask.Regression or EstimatorTask.Causal => torch.tensor(trial.Rows.Select(row => row.Number).ToArray()),
         EstimatorTask.Binary => torch.tensor(trial.Rows.Select(row => row.Flag ? 1f : 0f).ToArray()),
         _ => torch.tensor(trial.Rows.Select(row => (long)Samples.Kinds.ToList().IndexOf(row.Kind!)).ToArray()),
     };

@@ -16,7 +16,7 @@ internal static class OptionChecks
         var other = new Trial(trial.Subject);
         var byNames = trial.Score(trial.Subject.CreateShort(trial.Ml, "Label", "Features").Fit(trial.Data));
         var byOptions = other.Score(trial.Subject.Create(other.Ml, trial.Subject.OptionsWithColumns()).Fit(other.Data));
-        byNames.ShouldBeFinite("a model of the short overload");
+        byNames.ShouldBeFinite("a model of the short overload", trial.FirstScored);
         byOptions.ShouldBe(byNames, "new options against the short overload");
     }
 

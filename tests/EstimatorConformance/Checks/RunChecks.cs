@@ -64,7 +64,8 @@ internal static class RunChecks
         {
             var model = trial.Fit();
             var scored = trial.Score(model);
-            _ = Engine.Scores(trial, model, trial.OtherRows.Take(3));
+            if (trial.ScoresSingleRows)
+                _ = Engine.Scores(trial, model, trial.OtherRows.Take(3));
             (model as IDisposable)?.Dispose();
             var error = Trial.Catch(() => trial.Score(model).ShouldBe(scored, "after Dispose"));
             Assert.True(error is null or ObjectDisposedException, $"after Dispose: {error}");

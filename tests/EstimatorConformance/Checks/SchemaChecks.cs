@@ -20,8 +20,11 @@ internal static class SchemaChecks
         var schema = trial.Data.Schema;
         var view = SchemaText.Of(trial.Model.Transform(trial.Data).Schema);
         Assert.Equal(view, SchemaText.Of(trial.Model.GetOutputSchema(schema)));
-        Assert.True(trial.Model.IsRowToRowMapper, "the model cannot score single rows");
-        Assert.Equal(view, SchemaText.Of(trial.Model.GetRowToRowMapper(schema).OutputSchema));
+        Assert.True(trial.Model.IsRowToRowMapper == trial.ScoresSingleRows, $"the model says that it {(trial.ScoresSingleRows ? "cannot" : "can")} score single rows");
+        if (trial.ScoresSingleRows)
+            Assert.Equal(view, SchemaText.Of(trial.Model.GetRowToRowMapper(schema).OutputSchema));
+        else
+            Trial.Refused(() => trial.Model.GetRowToRowMapper(schema), "single rows, of which none has a forecast by itself", "row");
         Assert.Equal(view, SchemaText.Of(Trial.Load(trial.Save(trial.Model)).GetOutputSchema(schema)));
     }
 }

@@ -38,4 +38,24 @@ public class HeldOutPartsTests
             Assert.All(HeldOutParts.Choose(new int[rows], 0.99, 5, 1), part => Assert.True(part.Length < rows));
         Assert.All(HeldOutParts.Choose(new int[9], 0.1, 4, 1), Assert.Empty);
     }
+
+    [Theory]
+    [InlineData(49, 49)]
+    [InlineData(103, 8)]
+    [InlineData(5, 8)]
+    public void Folds_hold_each_row_once_and_each_part_of_the_ranks_alike(int rows, int folds)
+    {
+        int[] ranks = [.. Enumerable.Range(0, rows).Select(row => row * 7 % rows)];
+        var dealt = HeldOutParts.Deal(ranks, folds, 1);
+        Assert.Equal(Enumerable.Range(0, rows).Select(row => (long)row), dealt.SelectMany(part => part).Order());
+        Assert.All(dealt, part => Assert.InRange(part.Length, rows / folds, (rows + folds - 1) / folds));
+        foreach (var part in dealt)
+        {
+            // One of each block of as many rows as there are folds.
+            var blocks = part.Select(row => ranks[row] / folds).Order().ToArray();
+            Assert.Equal(blocks.Distinct(), blocks);
+        }
+
+        Assert.Equal(dealt, HeldOutParts.Deal(ranks, folds, 1));
+    }
 }

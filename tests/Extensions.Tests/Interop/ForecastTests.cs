@@ -172,10 +172,75 @@ public class ForecastTests
         Assert.Equal(over.Transform(window).GetColumn<float[]>("Next").Single(), again.Transform(window).GetColumn<float[]>("Next").Single());
     }
 
+    [Fact]
+    public void Quantiles_and_bounds_are_columns_of_their_own_in_all_ways_to_forecast()
+    {
+        // The spread of the noise changes with the wave, and the truth is known.
+        var random = new Random(1);
+        var rows = Enumerable.Range(0, 1500).Select(t => Make((float)(Math.Sin(0.3 * t) + random.NextDouble()), (float)(3 * random.NextDouble()), "one")).ToList();
+        var options = Two with { Quantiles = [0.1, 0.5, 0.9], ConfidenceLevel = 0.8, ConfidenceLowerBoundColumnName = "Low", ConfidenceUpperBoundColumnName = "High" };
+        var estimator = Ml.Forecasting.Trainers.CreateTrainer(new PlainMlp(new() { Seed = 1, Epochs = 40, Hidden = 16, BatchSize = 32, LearningRate = 0.01 }), options);
+        var data = View(rows);
+        string[] columns = ["Forecast", "ForecastQuantile10", "ForecastQuantile50", "ForecastQuantile90", "Low", "High"];
+
+        var model = estimator.Fit(data);
+
+        var forecasts = columns.ToDictionary(name => name, name => model.Transform(data).GetColumn<float[]>(name).ToList());
+        Assert.Equal(columns, model.Transform(data).Schema.Skip(data.Schema.Count).Select(column => column.Name));
+        Assert.Equal(6 * 4, model.Network.Outputs);
+        Assert.Equal(2, model.Channels);
+        Same(forecasts["ForecastQuantile10"], forecasts["Low"]);
+        Same(forecasts["ForecastQuantile90"], forecasts["High"]);
+        VBuffer<ReadOnlyMemory<char>> names = default;
+        model.Transform(data).Schema["Low"].GetSlotNames(ref names);
+        Assert.Equal("B[3]", names.DenseValues().Last().ToString());
+
+        // B is evenly spread in [0, 3], whatever was before: quantiles 0.3, 1.5 and 2.7; of the steps to come, that share is below each.
+        var at = Enumerable.Range(Length - 1, rows.Count - Length - Horizon).ToArray();
+        foreach (var quantile in options.Quantiles)
+        {
+            var column = forecasts[options.QuantileColumnName(quantile)];
+            Assert.Equal(quantile, at.Average(t => rows[t + 1].A < column[t][0] ? 1.0 : 0), 0.05);
+            Assert.Equal(quantile, at.Average(t => rows[t + 3].B < column[t][5] ? 1.0 : 0), 0.05);
+            Assert.Equal(3 * quantile, at.Average(t => column[t][1]), 0.15);
+        }
+
+        Assert.All(at, t => Assert.All(Enumerable.Range(0, 6), k => Assert.True(
+            forecasts["ForecastQuantile10"][t][k] <= forecasts["ForecastQuantile50"][t][k] && forecasts["ForecastQuantile50"][t][k] <= forecasts["ForecastQuantile90"][t][k])));
+
+        var loaded = Assert.IsType<ForecastTransformer>(ModelZip.Load(ModelZip.Save(model, data)));
+        foreach (var name in columns)
+            Same(forecasts[name], [.. loaded.Transform(data).GetColumn<float[]>(name)]);
+        var seen = loaded.CreateForecaster(data).ForecastColumns();
+        Assert.Equal(columns, seen.Keys);
+        Assert.All(seen, column => Assert.Equal(forecasts[column.Key][^1], column.Value));
+        Assert.Equal(forecasts["Forecast"][^1], loaded.CreateForecaster(data).Forecast());
+
+        var window = Ml.Data.LoadFromEnumerable([new Window { Past = [.. rows[^Length..].SelectMany(row => new[] { row.A, row.B })] }]);
+        var over = ModelZip.Load(ModelZip.Save(loaded.OverWindows("Past", "Next"), window)).Transform(window);
+        foreach (var (name, column) in columns.Zip(["Next", "NextQuantile10", "NextQuantile50", "NextQuantile90", "Low", "High"]))
+            Assert.Equal(forecasts[name][^1], over.GetColumn<float[]>(column).Single());
+    }
+
+    [Fact]
+    public void Quantiles_that_cannot_be_are_refused_by_name()
+    {
+        Says("'Quantiles' must be greater than 0", () => Estimator(Two with { Quantiles = [0.5, 0.1] }));
+        Says("'Quantiles'", () => Estimator(Two with { Quantiles = [0, 0.1] }));
+        Says("'ConfidenceLevel'", () => Estimator(Two with { ConfidenceLevel = 1 }));
+        Says("'ConfidenceLowerBoundColumnName'", () => Estimator(Two with { ConfidenceLowerBoundColumnName = "" }));
+        Says("'Forecast' for 2 things", () => Estimator(Two with { ConfidenceLowerBoundColumnName = "Forecast" }));
+        Says("no quantiles", () => Ml.Forecasting.Trainers.CreateTrainer(new SquaredErrorOnly(), Two with { Quantiles = [0.5] }));
+        Says("cannot go on", () => Ml.Forecasting.Trainers.CreateTrainer(new PlainMlp(new() { Seed = 1, InitialModel = Fit.Value, Hidden = 8 }), Two with { Quantiles = [0.5] }).Fit(View(Waves(80))));
+        Assert.Equal("ForecastQuantile2_5", Two.QuantileColumnName(0.025));
+        Assert.Equal("ForecastQuantile29", Two.QuantileColumnName(0.29));
+    }
+
     [Theory]
     [InlineData("{\"horizon\": 4}", "forecasts 6 numbers")]
     [InlineData("{\"contextLength\": 5, \"horizon\": 3}", "forecasts 6 numbers")]
     [InlineData("{\"horizon\": 0}", "Horizon")]
+    [InlineData("{\"contextLength\": 6, \"horizon\": 3, \"quantiles\": [0.5]}", "the quantiles [0.5], which are not those of the network")]
     [InlineData("{\"other\": 1}", "other")]
     [InlineData("[", "forecast.json")]
     public void A_file_that_does_not_fit_its_network_is_refused(string json, string said)
@@ -312,6 +377,17 @@ public class ForecastTests
         Assert.Equal(expected.Count, actual.Count);
         foreach (var (one, other) in expected.Zip(actual))
             Assert.Equal(one, other);
+    }
+
+    private sealed record PlainOptions : NetworkOptions;
+
+    private sealed class SquaredErrorOnly : INetworkMethod
+    {
+        public string Name => nameof(SquaredErrorOnly);
+
+        NetworkOptions INetworkMethod.Options => new PlainOptions();
+
+        public Network Fit(TrainingSet data, TaskHead head, TrainingRun run) => throw new NotSupportedException();
     }
 
     /// <summary>A method that looks at what it is given.</summary>

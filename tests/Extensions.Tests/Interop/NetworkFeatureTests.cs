@@ -6,8 +6,10 @@ using MlNetMlp.Interop;
 using MlNetMlp.Methods;
 using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
+using MlNetMlp.Runtime;
 using MlNetMlp.Tests.Scoring;
 using MlNetMlp.Tests.Support;
+using MlNetMlp.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -360,6 +362,68 @@ public class NetworkFeatureTests
 
         static void Refused<T>(Action attempt, string message)
             where T : Exception => Assert.Contains(message, Assert.Throws<T>(attempt).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(500, false)]
+    [InlineData(60_000, true)]
+    public void A_method_may_learn_features_without_labels(int count, bool isStreamed)
+    {
+        var random = new Random(1);
+        var rows = Ml.Data.LoadFromEnumerable(Enumerable.Range(0, count).Select(_ => new Counted { Inputs = [.. Enumerable.Range(0, Rows.Width).Select(_ => (float)random.NextDouble())] }).ToArray());
+        var method = new Unlabelled(new() { FeatureColumnName = "Inputs", Seed = 1, Epochs = isStreamed ? 2 : 20, Hidden = Hidden, BatchSize = 50, LearningRate = 0.01, MemoryBudget = 1_000_000 });
+        var estimator = Ml.Transforms.CreateFeaturizer("Deep", method);
+
+        var model = estimator.Fit(rows);
+
+        Assert.Equal(isStreamed, method.WasStreamed);
+        Assert.Equal(new FeatureHead { Width = Rows.Width }, method.Head);
+        Assert.Equal(new FeatureHead { Width = Hidden }, model.Network.Head);
+        Assert.All(method.Labels, label => Assert.Equal(0, label));
+        var points = model.Network.LearningCurve.Points;
+        Assert.True(points[^1].ValidationLoss < 0.1 * points[0].TrainingLoss);
+        Assert.Equal(points[^1].ValidationLoss, points[^1].Metric);
+        var features = Read(model.Transform(Ml.Data.TakeRows(rows, 100)));
+        Assert.True(features.Average(row => Math.Abs(row.Average() - 1)) < 0.2);
+        Assert.Equal(model.Transform(rows).Schema.Select(column => column.Name).Order(), estimator.GetOutputSchema(Shape(rows.Schema)).Select(column => column.Name).Order());
+        using var file = new MemoryStream();
+        Ml.Model.Save(model, rows.Schema, file);
+        Assert.Equal(features[7], Read(new MLContext().Model.Load(file, out _).Transform(Ml.Data.TakeRows(rows, 100)))[7]);
+
+        Assert.Contains("learns without labels", Assert.Throws<ArgumentException>(() => Ml.Regression.Trainers.CreateTrainer(method)).Message, StringComparison.Ordinal);
+        Assert.Contains("'Nothing'", Assert.Throws<ArgumentOutOfRangeException>(
+            () => Ml.Transforms.CreateFeaturizer("Deep", new Unlabelled(new() { FeatureColumnName = "Nothing" })).Fit(rows)).Message, StringComparison.Ordinal);
+        Assert.Contains("'ClassWeights'", Assert.Throws<ArgumentOutOfRangeException>(
+            () => Ml.Transforms.CreateFeaturizer("Deep", new Unlabelled(new() { ClassWeights = ClassWeights.Balanced }))).Message, StringComparison.Ordinal);
+
+    }
+
+    /// <summary>Hidden units whose mean is to be 1, whatever the row.</summary>
+    private sealed class Unlabelled(PlainMlp.Options options) : INetworkMethod
+    {
+        public TaskHead? Head { get; private set; }
+
+        public bool WasStreamed { get; private set; }
+
+        public float[] Labels { get; private set; } = [];
+
+        public string Name => nameof(Unlabelled);
+
+        public bool ReadsLabels => false;
+
+        NetworkOptions INetworkMethod.Options => options;
+
+        public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)
+        {
+            (Head, WasStreamed) = (head, data.IsStreamed);
+            using (var sample = data.Sample(10))
+                Labels = TensorMemory.ToFloats(sample.Labels);
+            var network = run.Create(new PlainMlpDefinition { Inputs = data.FeatureCount, Outputs = options.Hidden, Hidden = options.Hidden, IsBody = true, IsDense = true });
+            run.Minimize(network, data, head, options.ToSettings(data.RowCount), (net, batch) => Loss(net, batch.Features), (net, batch) => Loss(net, batch.Features));
+            return network;
+
+            static Tensor Loss(Network net, Tensor rows) => net.call(rows).mean([1L]).sub(ones(1)).square().mean();
+        }
     }
 
     private static PretrainedFeatureEstimator Featurizer(ITransformer model) => Ml.Transforms.CreateFeaturizer("Deep", model);

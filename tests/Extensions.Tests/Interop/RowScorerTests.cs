@@ -70,8 +70,8 @@ public sealed class RowScorerTests
         "ours" => Features().Append(Ml.Regression.Trainers.CreateTrainer(new PlainMlp(new() { LabelColumnName = "Price", Epochs = 2, Hidden = 8, Seed = 1, IsDense = true }))),
         "trees" => Features().Append(Ml.Regression.Trainers.FastTree("Price", numberOfTrees: 5, minimumExampleCountPerLeaf: 3)),
         "classes" => Features().Append(Ml.Transforms.Conversion.MapValueToKey("Key", "Kind"))
-            .Append(Ml.MulticlassClassification.Trainers.SdcaMaximumEntropy("Key")).Append(Ml.Transforms.Conversion.MapKeyToValue("PredictedLabel")),
-        "flags" => Features().Append(Ml.BinaryClassification.Trainers.SdcaLogisticRegression("IsSold")),
+            .Append(Ml.MulticlassClassification.Trainers.LbfgsMaximumEntropy("Key")).Append(Ml.Transforms.Conversion.MapKeyToValue("PredictedLabel")),
+        "flags" => Features().Append(Ml.BinaryClassification.Trainers.LbfgsLogisticRegression("IsSold")),
         "clusters" => Features().Append(Ml.Clustering.Trainers.KMeans(numberOfClusters: 3)),
         _ => (IEstimator<ITransformer>)Ml.Transforms.Text.TokenizeIntoWords("Words2", "Words").Append(Ml.Transforms.Conversion.MapValueToKey("Words3", "Words2")),
     }).Fit(Data);
@@ -140,7 +140,7 @@ public sealed class RowScorerTests
     public void Spans_hold_the_columns_one_after_the_other()
     {
         var model = Ml.Transforms.Concatenate("Features", "Rooms", "Sizes").Append(Ml.Transforms.ReplaceMissingValues("Features"))
-            .Append(Ml.MulticlassClassification.Trainers.SdcaMaximumEntropy("Key")).Fit(Keyed());
+            .Append(Ml.MulticlassClassification.Trainers.LbfgsMaximumEntropy("Key")).Fit(Keyed());
         var scorer = model.CreateRowScorer(Data.Schema);
         Assert.Equal(["Rooms", "Sizes"], scorer.InputColumns.Select(column => column.Name));
         var scored = model.Transform(Data);
@@ -165,7 +165,7 @@ public sealed class RowScorerTests
     public void Keys_are_given_and_told_by_what_they_stand_for()
     {
         var keyed = Ml.Transforms.Conversion.MapValueToKey("Key", "Town").Append(Ml.Transforms.Conversion.MapValueToKey("Label", "Kind")).Fit(Data).Transform(Data);
-        var model = Ml.Transforms.Conversion.MapKeyToVector("Place", "Key").Append(Ml.MulticlassClassification.Trainers.SdcaMaximumEntropy("Label", "Place")).Fit(keyed);
+        var model = Ml.Transforms.Conversion.MapKeyToVector("Place", "Key").Append(Ml.MulticlassClassification.Trainers.LbfgsMaximumEntropy("Label", "Place")).Fit(keyed);
         var scorer = model.CreateRowScorer(keyed.Schema);
 
         Assert.Equal("green", scorer.Score(new Dictionary<string, object?> { ["Key"] = "green" })["PredictedLabel"]);

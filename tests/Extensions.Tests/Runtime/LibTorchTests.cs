@@ -61,6 +61,55 @@ public class LibTorchTests
         Assert.Contains("TorchSharp-cuda-linux", error.Message, StringComparison.Ordinal);
         Assert.Contains("LIBTORCH", error.Message, StringComparison.Ordinal);
         Assert.Contains("Microsoft.ML.TorchSharp", error.Message, StringComparison.Ordinal);
+        Assert.Matches(@"(?m)^LIBTORCH +not set\r?$", error.Message);
+        Assert.Matches(@"(?m)^libtorch +not usable\r?$", error.Message);
+        Assert.Matches($@"(?m)^{System.Text.RegularExpressions.Regex.Escape(NativeNames.Cpu)} +not found\r?$", error.Message);
+    }
+
+    [Fact]
+    public void ADiagnosisTellsWhatIsLoadedAndLeavesItAsItIs()
+    {
+        var info = LibTorch.Load();
+        var report = LibTorch.Diagnose();
+
+        Assert.True(report.IsUsable, report.Text);
+        Assert.Contains(info.ToString(), report.Text, StringComparison.Ordinal);
+        foreach (var name in new[] { NativeNames.Core, NativeNames.Cpu, NativeNames.Bridge })
+            Assert.Matches($@"(?m)^{System.Text.RegularExpressions.Regex.Escape(name)} +loaded from ", report.Text);
+        Assert.Same(info, LibTorch.Load());
+    }
+
+    [Fact]
+    public void TheLibrariesThatALibraryNeedsAreRead()
+    {
+        if (NativePackages.LinuxBridge is not { } bridge)
+            return;
+        var needed = ElfNeeded.Of(bridge);
+
+        Assert.Superset(new HashSet<string> { "libtorch_cpu.so", "libc10.so", "libstdc++.so.6", "libc.so.6" }, needed.ToHashSet());
+        Assert.All(needed, name => Assert.Contains(".so", name, StringComparison.Ordinal));
+        using var folder = new TemporaryFolder();
+        Assert.Empty(ElfNeeded.Of(folder.At("nothing.so")));
+        var whole = File.ReadAllBytes(bridge);
+        foreach (var length in new[] { 0, 60, 200, 5000 })
+            Assert.Empty(ElfNeeded.Of(folder.Write("part.so", whole[..length])));
+    }
+
+    [Fact]
+    public void ALibraryWhoseNamesLieOutsideOfItNeedsNothing()
+    {
+        if (NativePackages.LinuxBridge is not { } bridge)
+            return;
+        using var folder = new TemporaryFolder();
+        var whole = File.ReadAllBytes(bridge);
+        var dynamic = ElfHeader.ReadSegments(new MemoryStream(whole)).Single(segment => segment.Type == ElfHeader.DynamicSegment);
+        Assert.Equal(1, System.Buffers.Binary.BinaryPrimitives.ReadInt64LittleEndian(whole.AsSpan((int)dynamic.Offset)));
+
+        foreach (var offset in new[] { long.MaxValue, -1, whole.Length })
+        {
+            System.Buffers.Binary.BinaryPrimitives.WriteInt64LittleEndian(whole.AsSpan((int)dynamic.Offset + 8), offset);
+            Assert.Empty(ElfNeeded.Of(folder.Write("wrong.so", whole)));
+        }
     }
 
     [Theory]
@@ -163,6 +212,19 @@ public class LibTorchTests
         Assert.Equal(
             links.Path,
             new LibTorchLoader(LibTorchSearch.OfThisProcess() with { Loaded = null, Override = links.Path }).Load().Folder);
+    }
+
+    [Fact]
+    public void LIBTORCH_MayBeALinkToTheFolderThatTheApplicationBrings()
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+
+        using var links = new TemporaryFolder();
+        var above = Directory.CreateSymbolicLink(links.At("above"), Path.GetDirectoryName(LibTorch.Load().Folder)!).FullName;
+        var link = Path.Combine(above, Path.GetFileName(LibTorch.Load().Folder));
+
+        Assert.Equal(link, new LibTorchLoader(LibTorchSearch.OfThisProcess() with { Loaded = null, Override = link }).Load().Folder);
     }
 
     [Fact]

@@ -26,7 +26,7 @@ public class LoadTraceTests
     [Fact]
     public void SaysWhatToInstall()
     {
-        var trace = new LoadTrace();
+        var trace = new LoadTrace(new(null, [], []));
         trace.Add("/x/libtorch_cpu.so", LoadTrace.Shorten(FromDotNet));
 
         Assert.Contains("Install libgomp.so.1 (libgomp1 on Debian", trace.Failure("No.").Message, StringComparison.Ordinal);

@@ -21,13 +21,16 @@ public static class Fitted
     /// <summary>The data with the features that the models read.</summary>
     public static IDataView Named { get; } = Features().Fit(Data).Transform(Data);
 
+    /// <summary>The tasks that have labels.</summary>
+    public static IEnumerable<TaskKind> Tasks => Enum.GetValues<TaskKind>().Where(task => task != TaskKind.Features);
+
     /// <summary>Every task, dense (scored by managed code) and not.</summary>
     public static TheoryData<TaskKind, bool> Kinds
     {
         get
         {
             var kinds = new TheoryData<TaskKind, bool>();
-            foreach (var task in Enum.GetValues<TaskKind>())
+            foreach (var task in Tasks)
             {
                 kinds.Add(task, true);
                 kinds.Add(task, false);

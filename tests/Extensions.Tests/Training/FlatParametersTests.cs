@@ -181,4 +181,38 @@ public class FlatParametersTests
 
         public override IEnumerable<Parameter> parameters(bool recurse = true) => named_parameters().Select(p => p.parameter);
     }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Groups_are_trained_at_rates_of_their_own(bool isManaged)
+    {
+        using var network = Networks.Perceptron(1, ScalarType.Float64);
+        using var expected = Networks.Perceptron(1, ScalarType.Float64);
+        using var grouped = new FlatParameters(network, rateFactor: static (name, _) => name.StartsWith("second", StringComparison.Ordinal) ? 3 : 1) { UpdateInManagedCode = isManaged };
+        using var plain = new FlatParameters(expected);
+        Assert.Equal(4, grouped.Groups.Count);
+        Assert.Equal(grouped.Count, grouped.Groups[^1].End);
+        Assert.Equal(plain.DecayedCount, grouped.DecayedCount);
+        using var adam = new MlNetMlp.Training.Adam(grouped, weightDecay: 0.1);
+        using var slow = new MlNetMlp.Training.Adam(plain, weightDecay: 0.1);
+        using var x = Networks.Normal(4, ScalarType.Float64, 6, 5);
+        using var y = Networks.Normal(5, ScalarType.Float64, 6, 3);
+        var before = network.named_parameters().ToDictionary(p => p.name, p => p.parameter.clone());
+        grouped.ZeroGradient();
+        plain.ZeroGradient();
+        Networks.Backward(network, x, y);
+        Networks.Backward(expected, x, y);
+        adam.Step(0.01);
+        slow.Step(0.01);
+        foreach (var ((name, own), (_, other)) in network.named_parameters().Zip(expected.named_parameters()))
+        {
+            using var scope = torch.NewDisposeScope();
+            var factor = name.StartsWith("second", StringComparison.Ordinal) ? 3 : 1;
+            Assert.True(own.sub(before[name]).sub(other.sub(before[name]).mul(factor)).abs().max().item<double>() < 1e-12, name);
+        }
+
+        foreach (var tensor in before.Values)
+            tensor.Dispose();
+    }
 }

@@ -57,4 +57,16 @@ public class LearningRateScheduleTests
         Assert.Throws<ArgumentOutOfRangeException>(() => LearningRateSchedule.Constant().At(-1, 10));
         Assert.Throws<ArgumentOutOfRangeException>(() => LearningRateSchedule.Constant().At(0, 0));
     }
+
+    [Fact]
+    public void Bumps_come_to_rest_at_a_fifteenth_a_fifth_and_seven_fifteenths()
+    {
+        var schedule = LearningRateSchedule.Bumps();
+        foreach (var rest in (long[])[0, 1, 3, 7, 15])
+            Assert.Equal(0, schedule.At(100 * rest, 1500), 1e-9);
+
+        // Between them it is once at its full height: where log2(1 + 15t) is half a number above a whole one.
+        for (var bump = 0; bump < 4; bump++)
+            Assert.Equal(1, schedule.At((long)Math.Round(1_500_000 * (Math.Pow(2, bump + 0.5) - 1) / 15), 1_500_000), 1e-6);
+    }
 }

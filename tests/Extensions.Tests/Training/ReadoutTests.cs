@@ -146,8 +146,8 @@ public sealed class ReadoutTests
 
         public void Dispose()
         {
-            Run.Dispose();
-            Data.Dispose();
+            ((IDisposable)Run).Dispose();
+            ((IDisposable)Data).Dispose();
         }
     }
 

@@ -48,6 +48,62 @@ public sealed class CausalEvaluationTests
     }
 
     [Fact]
+    public void Uplift_of_a_table_by_hand()
+    {
+        // From the greatest effect on: treated 1, other 0, treated 0, other 1.
+        var data = Ml.Data.LoadFromEnumerable([
+            new Unit { Effect = 1, Treatment = true }, new Unit { Effect = 3, Treatment = true, Label = 1 }, new Unit { Effect = 0, Label = 1 }, new Unit { Effect = 2 },
+        ]);
+        var metrics = Ml.CausalInference.EvaluateUplift(data);
+        Assert.Equal((4L, 2L), (metrics.Rows, metrics.TreatedRows));
+        Assert.Equal([0, 0.25, 0.5, 0.375, 0], metrics.Curve.Select(point => point.Gain));
+        Assert.Equal([0, 0.5, 0.5, 0.5, 0], metrics.Curve.Select(point => point.QiniGain));
+        Assert.Equal(0, metrics.AverageEffect, 1e-12);
+        Assert.Equal(0.28125, metrics.Auuc, 1e-12);
+        Assert.Equal(0.375, metrics.Qini, 1e-12);
+        Assert.Equal(metrics, Ml.CausalInference.EvaluateUplift(Ml.Data.ShuffleRows(data, 3)));
+    }
+
+    [Fact]
+    public void Effects_that_tell_nothing_lie_on_the_line_and_the_true_ones_above()
+    {
+        var random = new Random(1);
+        var units = Enumerable.Range(0, 4000).Select(_ => random.NextSingle()).Select(x => (x, Treated: random.Next(2) == 0))
+            .Select(unit => new Unit { Treatment = unit.Treated, Effect = unit.x, Label = unit.Treated ? unit.x : 0 }).ToArray();
+        var right = Ml.CausalInference.EvaluateUplift(Ml.Data.LoadFromEnumerable(units));
+        Assert.Equal(0.5, right.AverageEffect, 0.02);
+
+        // The gain of the best share φ is ∫ x from 1 − φ to 1 = φ − φ²/2, the area under it 1/3, and 1/12 of it above the line.
+        Assert.Equal(1.0 / 3, right.Auuc, 0.02);
+        Assert.Equal(1.0 / 12, right.Qini, 0.02);
+        Assert.InRange(right.Curve.Count, 90, 110);
+        var wrong = Ml.CausalInference.EvaluateUplift(Ml.Data.LoadFromEnumerable(units.Select(unit => new Unit { Treatment = unit.Treatment, Label = unit.Label, Effect = -unit.Effect })));
+        Assert.Equal(-1.0 / 12, wrong.Qini, 0.02);
+        var flat = Ml.CausalInference.EvaluateUplift(Ml.Data.LoadFromEnumerable(units.Select(unit => new Unit { Treatment = unit.Treatment, Label = unit.Label })));
+        Assert.Equal(0, flat.Qini, 1e-12);
+        Assert.Equal(flat.AverageEffect / 2, flat.Auuc, 1e-12);
+    }
+
+    [Fact]
+    public void Known_propensities_undo_a_selection()
+    {
+        // Of two kinds three in four and one in four are treated; the effects are 1 and 2, and the second kind is better off by 10.
+        var units = new[] { (0.75f, 0f, 1f), (0.25f, 10f, 12f) }.SelectMany(kind => Enumerable.Range(0, 4).Select(i => i < 4 * kind.Item1)
+            .Select(treated => new Unit { Propensity = kind.Item1, Treatment = treated, Label = treated ? kind.Item3 : kind.Item2, Effect = kind.Item3 - kind.Item2 })).ToArray();
+        var data = Ml.Data.LoadFromEnumerable(units);
+        Assert.Equal(1.5, Ml.CausalInference.EvaluateUplift(data, propensityColumnName: "Propensity").AverageEffect, 1e-6);
+        Assert.Equal(-3.75, Ml.CausalInference.EvaluateUplift(data).AverageEffect, 1e-6);
+
+        units[3].Propensity = 1;
+        Assert.Contains("'Propensity'", Assert.ThrowsAny<InvalidOperationException>(() => Ml.CausalInference.EvaluateUplift(data, propensityColumnName: "Propensity")).Message, StringComparison.Ordinal);
+        units[3].Label = float.NaN;
+        Assert.Contains("'Label', row 3", Assert.ThrowsAny<InvalidOperationException>(() => Ml.CausalInference.EvaluateUplift(data)).Message, StringComparison.Ordinal);
+        Assert.Contains("'Label'", Assert.ThrowsAny<ArgumentOutOfRangeException>(() => Ml.CausalInference.EvaluateUplift(data, treatmentColumnName: "Label")).Message, StringComparison.Ordinal);
+        Assert.Contains("'Treatment'", Assert.ThrowsAny<InvalidOperationException>(
+            () => Ml.CausalInference.EvaluateUplift(Ml.Data.LoadFromEnumerable(units.Where(unit => unit.Treatment).Take(2)))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_benchmark_follows_its_closed_form()
     {
         // At x = (0.2, 0.4, 0.6, 0.8, 0.1, 0.9), t = 0.75: cos(π/2) = 0; at t = 0.5 the first factor is 1.
@@ -89,5 +145,16 @@ public sealed class CausalEvaluationTests
 
         [VectorType(2)]
         public float[] Two { get; set; } = [0, 0];
+    }
+
+    private sealed class Unit
+    {
+        public float Effect { get; set; }
+
+        public bool Treatment { get; set; }
+
+        public float Label { get; set; }
+
+        public float Propensity { get; set; }
     }
 }

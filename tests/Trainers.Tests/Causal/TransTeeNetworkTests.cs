@@ -57,6 +57,35 @@ public sealed class TransTeeNetworkTests
     }
 
     [Fact]
+    public void A_covariate_that_is_missing_has_no_weight_and_its_token_no_gradient()
+    {
+        using var scope = NewDisposeScope();
+        using var network = Build(Definition() with { AcceptsMissing = true, Layers = 2 });
+        using var strict = Build(Definition() with { Layers = 2 });
+        var x = TestData.Normal(1, Rows, Covariates + 1);
+        Assert.Equal(Values(strict.call(x)), Values(network.call(x)), Close);
+
+        x.narrow(1, 2, 1).fill_(float.NaN);
+        x[0, 2] = float.NegativeInfinity;
+        var outputs = network.call(x);
+        outputs.mul(TestData.Normal(2, outputs.shape)).sum().backward();
+        foreach (var grad in new[] { network.TokenWeights.grad!, network.TokenBiases.grad! })
+        {
+            Assert.True(grad.isfinite().all().item<bool>());
+            Assert.All(Enumerable.Range(0, Covariates), token => Assert.Equal(token == 2, grad[token].abs().max().item<float>() == 0));
+        }
+
+        using (no_grad())
+            network.TokenWeights[2].fill_(7);
+        Assert.Equal(Values(outputs), Values(network.call(x)));
+
+        // One row's missing covariate is nothing to another's.
+        var some = TestData.Normal(3, Rows, Covariates + 1);
+        some[1, 0] = float.NaN;
+        Assert.Equal(Values(network.call(some.narrow(0, 1, 1))), Values(network.call(some).narrow(0, 1, 1)), Close);
+    }
+
+    [Fact]
     public void A_fine_grid_is_decoded_in_parts_that_change_nothing()
     {
         using var scope = NewDisposeScope();

@@ -6,6 +6,7 @@ using MlNetMlp.Conformance;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
 using MlNetMlp.Runtime;
+using MlNetMlp.Tabular;
 
 namespace MlNetMlp.Tests.Causal;
 
@@ -32,6 +33,94 @@ public sealed class TransTeeTests
         Assert.True(Math.Abs(naive - metrics.TrueEffects[0]) > 1, $"groups differ by {naive}");
         Assert.True(metrics.AteError < 0.25, $"ATE error {metrics.AteError}");
         Assert.True(metrics.Pehe < 0.6, $"PEHE {metrics.Pehe}");
+    }
+
+    [Fact]
+    public void Strong_selection_misleads_less_than_a_difference_of_groups()
+    {
+        var (train, test) = (Selected(400, 1), Selected(400, 2));
+        var groups = train.Where(row => row.Treated).Average(row => row.Label) - train.Where(row => !row.Treated).Average(row => row.Label);
+
+        var naive = Pehe(test, _ => groups);
+        var own = Pehe(Small with { Epochs = 60 }, train, test);
+
+        Assert.True(naive > 2, $"groups differ by {groups}");
+        Assert.True(own < 0.3 * naive, $"PEHE {own}, of the difference of groups {naive}");
+    }
+
+    // An S-learner is one network for covariates and treatment; here of two plain layers, with the same optimiser and as many epochs.
+    [Fact]
+    [Trait("Category", "Heavy")]
+    public void Strong_selection_misleads_less_than_it_does_an_S_learner()
+    {
+        var (train, test) = (Selected(600, 1), Selected(400, 2));
+        var options = new TransTee.Options { TreatmentColumnName = "Treated", Seed = 1 };
+        var inputs = Ml.Transforms.Conversion.ConvertType("Arm", "Treated").Append(Ml.Transforms.Concatenate("All", "Features", "Arm"));
+        var learner = inputs.Append(Ml.Regression.Trainers.ScaledMlp(new ScaledMlp.Options
+        {
+            FeatureColumnName = "All", Width = 50, Blocks = 2, Architecture = ScaledMlpArchitecture.Standard, Normalization = ScaledMlpNormalization.None, Activation = ScaledMlpActivation.Relu,
+            LearningRate = options.LearningRate, WeightDecay = options.WeightDecay, Schedule = options.Schedule, Epochs = options.Epochs, Patience = options.Patience, BatchSize = 512, Seed = 1,
+        })).Fit(Ml.Data.LoadFromEnumerable(train));
+        var (with, without) = (Under(true), Under(false));
+
+        var (own, single) = (Pehe(options, train, test), Pehe(test, i => with[i] - without[i]));
+
+        Assert.True(own <= single, $"PEHE {own}, of the S-learner {single}");
+
+        float[] Under(bool treated) => [.. learner.Transform(Ml.Data.LoadFromEnumerable(test.Select(row => new TreatmentRow { Features = row.Features, Treated = treated }))).GetColumn<float>("Score")];
+    }
+
+    private static double Pehe(TransTee.Options options, TreatmentRow[] train, TreatmentRow[] test) =>
+        Ml.CausalInference.Evaluate(Ml.CausalInference.Trainers.TransTee(options).Fit(Ml.Data.LoadFromEnumerable(train)).Transform(Ml.Data.LoadFromEnumerable(test)), "Truth").Pehe;
+
+    private static double Pehe(TreatmentRow[] test, Func<int, double> effect) => Math.Sqrt(test.Select((row, i) => Math.Pow(effect(i) - (row.Truth[1] - row.Truth[0]), 2)).Average());
+
+    /// <summary>Nearly all rows with a great first covariate are treated, and few others.</summary>
+    private static TreatmentRow[] Selected(int count, int seed)
+    {
+        var random = new Random(seed + 10);
+        var rows = TreatmentRows.Make(count, seed);
+        foreach (var row in rows)
+        {
+            row.Treated = random.NextDouble() < 1 / (1 + Math.Exp(-3 * row.Features[0]));
+            row.Label = (float)(row.Truth[row.Treated ? 1 : 0] + (0.3 * random.NextNormal()));
+        }
+
+        return rows;
+    }
+
+    [Fact]
+    public void A_missing_covariate_is_looked_at_by_nobody()
+    {
+        var rows = TreatmentRows.Make(300, 1);
+        for (var i = 0; i < rows.Length; i++)
+        {
+            // The third covariate says nothing; where it is missing, it is so in all the ways that there are.
+            if (i % 3 == 0)
+                rows[i].Features[2] = i % 2 == 0 ? float.NaN : float.PositiveInfinity;
+        }
+
+        var data = Ml.Data.LoadFromEnumerable(rows);
+        Assert.Contains("'Features'", Assert.ThrowsAny<InvalidOperationException>(() => Ml.CausalInference.Trainers.TransTee(Small).Fit(data)).Message, StringComparison.Ordinal);
+        var options = Small with { AcceptMissing = true, Epochs = 40 };
+        var model = Ml.CausalInference.Trainers.TransTee(options).Fit(data);
+        Assert.True(Ml.CausalInference.Evaluate(model.Transform(data), "Truth").AteError < 0.4);
+        var weights = Ml.Transforms.CovariateAttention(model).Fit(data).Transform(data).GetColumn<float[]>("CovariateAttention").ToArray();
+        Assert.All(weights.Where((_, i) => i % 3 == 0), row => Assert.Equal(0, row[2]));
+        Assert.All(weights.Where((_, i) => i % 3 != 0), row => Assert.True(row[2] > 0));
+        Assert.All(weights, row => Assert.Equal(1, row.Sum(), 1e-5f));
+
+        using var stream = new MemoryStream();
+        Ml.Model.Save(model, data.Schema, stream);
+        var nothing = Ml.Data.LoadFromEnumerable([new TreatmentRow { Features = [float.NaN, float.NaN, float.NaN] }, rows[3]]);
+        var scores = model.Transform(nothing).GetColumn<float[]>("PotentialOutcomes").ToArray();
+        Assert.All(scores.SelectMany(row => row), outcome => Assert.True(float.IsFinite(outcome)));
+        Assert.Equal(scores, new MLContext().Model.Load(stream, out _).Transform(nothing).GetColumn<float[]>("PotentialOutcomes"));
+
+        // Doses may not be missing where outcomes are learned.
+        rows[5].Dose = float.NaN;
+        Assert.Contains("'Dose'", Assert.ThrowsAny<InvalidOperationException>(
+            () => Ml.CausalInference.Trainers.TransTee(options with { TreatmentColumnName = "Dose", ValidationFraction = 0 }).Fit(data)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

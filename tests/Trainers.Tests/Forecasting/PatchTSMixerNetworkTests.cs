@@ -94,7 +94,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
     {
         var definition = Define() with { Scaling = InstanceScale.None };
         using var network = Make(definition);
-        foreach (var mixer in network.Mixers)
+        foreach (var mixer in network.Backbone.Mixers)
         {
             mixer.Contract.Weight.zero_();
             mixer.Contract.Bias.zero_();
@@ -107,7 +107,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
         for (var channel = 0; channel < Channels; channel++)
         {
             var patches = Enumerable.Range(0, 5).Select(i => x.select(2, channel).narrow(1, 1 + (4 * i), 4));
-            var h = cat([.. patches.Select(patch => patch.matmul(network.Embedding.Weight.t()).add(network.Embedding.Bias))], 1);
+            var h = cat([.. patches.Select(patch => patch.matmul(network.Backbone.Embedding.Weight.t()).add(network.Backbone.Embedding.Bias))], 1);
             Assert.True(Gap(h.matmul(network.Head.Weight.t()).add(network.Head.Bias), forecast.select(2, channel)) < 1e-5);
         }
     }
@@ -128,10 +128,87 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
         plain.eval();
         Assert.True(Gap(reconciled, plain.call(x)) > 1e-3);
 
-        network.Reconciliation!.Weight.zero_();
-        network.Reconciliation.Bias.zero_();
+        network.ChannelReconciliation!.Weight.zero_();
+        network.ChannelReconciliation.Bias.zero_();
 
         Assert.Equal(TensorMemory.ToFloats(plain.call(x)), TensorMemory.ToFloats(network.call(x)));
+    }
+
+    [Fact]
+    public void Quantiles_follow_scale_and_level_and_are_moved_with_the_mean()
+    {
+        using var network = Make(Define() with { FcmContextLength = 1, HierarchyPatch = Horizon, Outputs = 3 * Horizon * Channels });
+        var x = TestData.Normal(1, 4, Steps * Channels);
+        var outputs = network.call(x).view(4, 3, Horizon, Channels);
+
+        var moved = network.call(x.mul(tensor(2f)).add(tensor(5f))).view(4, 3, Horizon, Channels);
+
+        Assert.True(Gap(moved, outputs.mul(tensor(2f)).add(tensor(5f))) < 1e-3);
+        Assert.True(Gap(outputs.select(1, 1), outputs.select(1, 2)) > 0.1);
+        foreach (var layer in new[] { network.ChannelReconciliation!, network.Hierarchy! })
+        {
+            layer.Weight.zero_();
+            layer.Bias.zero_();
+        }
+
+        var move = outputs.sub(network.call(x).view(4, 3, Horizon, Channels));
+        Assert.True(move.abs().max().item<float>() > 1e-2);
+        Assert.True(Gap(move.select(1, 1), move.select(1, 0)) < 1e-5);
+        Assert.True(Gap(move.select(1, 2), move.select(1, 0)) < 1e-5);
+    }
+
+    [Theory]
+    [MemberData(nameof(Modes))]
+    public void A_hierarchy_of_zeros_leaves_the_base_forecast_and_sums_follow_scale_and_level(PatchTSMixerMode mode)
+    {
+        const int horizon = 6;
+        var definition = Define() with { Mode = mode, Horizon = horizon, Outputs = horizon * Channels, HierarchyPatch = 3 };
+        using var network = Make(definition);
+        using var plain = new PatchTSMixerNetwork(definition with { HierarchyPatch = null }, CPU);
+        plain.CopyWeights(network.ReadWeights(), _ => true);
+        plain.eval();
+        var x = TestData.Normal(1, 4, Steps * Channels);
+        var (forecast, sums) = network.ForecastWithSums(x);
+
+        var (moved, sumsMoved) = network.ForecastWithSums(x.mul(tensor(2f)).add(tensor(5f)));
+
+        Assert.Equal([4, 2 * Channels], sums!.shape);
+        Assert.True(Gap(moved, forecast.mul(tensor(2f)).add(tensor(5f))) < 1e-3);
+        Assert.True(Gap(sumsMoved!, sums.mul(tensor(2f)).add(tensor(3 * 5f))) < 1e-3);
+        Assert.True(Gap(forecast, plain.call(x)) > 1e-2);
+
+        // Only the steps of a patch hear of its sum.
+        network.Sums!.Bias.narrow(0, 0, 1).add_(tensor(1f));
+        var change = network.call(x).sub(forecast).view(4, horizon, Channels).abs();
+        Assert.True(change.select(2, 0).narrow(1, 0, 3).min().item<float>() > 0);
+        Assert.Equal(0, change.narrow(1, 3, 3).max().item<float>());
+
+        network.Hierarchy!.Weight.zero_();
+        network.Hierarchy.Bias.zero_();
+        Assert.Equal(TensorMemory.ToFloats(plain.call(x)), TensorMemory.ToFloats(network.call(x)));
+    }
+
+    [Fact]
+    public void The_terms_of_the_hierarchy_are_zero_where_all_sums_agree()
+    {
+        var hierarchy = new PatchHierarchy(6, Channels, 2);
+        var (forecast, labels) = (TestData.Normal(1, 5, 6 * Channels), TestData.Normal(2, 5, 6 * Channels));
+        static Tensor SquaredError(Tensor one, Tensor other) => one.sub(other).square().mean();
+        var sums = hierarchy.BottomUp(labels);
+        var steps = labels.view(5, 6, Channels);
+        Assert.True(Gap(sums.view(5, 3, Channels).select(1, 1), steps.select(1, 2).add(steps.select(1, 3))) < 1e-6);
+
+        // Where Â is the sum of the forecasts, what is left is how far it is from that of the labels; with the labels' sums, the other term; with both, nothing.
+        var apart = SquaredError(hierarchy.BottomUp(forecast), sums).item<float>() / 4;
+        Assert.Equal(apart, hierarchy.Loss(forecast, hierarchy.BottomUp(forecast), labels, SquaredError).item<float>(), 1e-6f);
+        Assert.Equal(apart, hierarchy.Loss(forecast, sums, labels, SquaredError).item<float>(), 1e-6f);
+        Assert.Equal(0, hierarchy.Loss(labels, sums, labels, SquaredError).item<float>());
+
+        // A forecast that is wrong by step and right by patch costs nothing here.
+        var swapped = steps.view(5, 3, 2, Channels).flip(2).reshape(5, -1);
+        Assert.True(Gap(swapped, labels) > 0.1);
+        Assert.True(hierarchy.Loss(swapped, sums, labels, SquaredError).item<float>() < 1e-10);
+        Assert.True(hierarchy.Loss(forecast, TestData.Normal(3, 5, 3 * Channels), labels, SquaredError).item<float>() > apart);
     }
 
     [Theory]
@@ -148,7 +225,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
         from mode in Enum.GetValues<PatchTSMixerMode>()
         from definition in new[]
         {
-            Define(), Define() with { Norm = TokenNorm.Batch, GatedAttention = false }, Define() with { FcmContextLength = 2 }, Define() with { PatchLength = Steps, PatchStride = 1 },
+            Define(), Define() with { Norm = TokenNorm.Batch, GatedAttention = false }, Define() with { FcmContextLength = 2 }, Define() with { FcmContextLength = 1, HierarchyPatch = Horizon, Outputs = 3 * Horizon * Channels }, Define() with { HierarchyPatch = 1 }, Define() with { PatchLength = Steps, PatchStride = 1 },
             Define() with { Horizon = 0, Outputs = 2, HeadAggregation = PatchTSMixerHeadAggregation.None },
             Define() with { Horizon = 0, Outputs = 2, HeadAggregation = PatchTSMixerHeadAggregation.UseLast },
         }
@@ -161,7 +238,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
     {
         // Without mixers each patch stands for itself.
         using var network = Make(Define() with { Horizon = 0, Outputs = 2, HeadAggregation = pool, Scaling = InstanceScale.None });
-        foreach (var mixer in network.Mixers)
+        foreach (var mixer in network.Backbone.Mixers)
         {
             mixer.Contract.Weight.zero_();
             mixer.Contract.Bias.zero_();
@@ -183,7 +260,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
         using var network = Make(Define() with { Mode = PatchTSMixerMode.MixChannel, FcmContextLength = 1 });
         using var gradients = enable_grad();
         var x = TestData.Normal(1, 2, Steps * Channels);
-        var weight = network.Mixers[0].Gate!.Weigh.Weight;
+        var weight = network.Backbone.Mixers[0].Gate!.Weigh.Weight;
         network.call(x).sum().backward();
         var gradient = TensorMemory.ToFloats(weight.grad!);
 
@@ -211,7 +288,7 @@ public sealed class PatchTSMixerNetworkTests : IDisposable
     {
         Inputs = Steps * Channels, Outputs = Horizon * Channels, Channels = Channels, Horizon = Horizon, PatchLength = 4, PatchStride = 4, DModel = 6, ExpansionFactor = 2,
         NumLayers = 2, Dropout = 0.5, HeadDropout = 0.5, Mode = PatchTSMixerMode.CommonChannel, GatedAttention = true, Norm = TokenNorm.Token, Scaling = InstanceScale.Std,
-        HeadAggregation = PatchTSMixerHeadAggregation.MaxPool, FcmContextLength = null,
+        HeadAggregation = PatchTSMixerHeadAggregation.MaxPool, FcmContextLength = null, HierarchyPatch = null,
     };
 
     private static PatchTSMixerNetwork Make(PatchTSMixerDefinition definition)

@@ -13,7 +13,7 @@ public sealed class PatchTSMixerProfile() : HouseProfile(nameof(PatchTSMixer))
 
     public override object SmallOptions(EstimatorTask task, object defaults) => (PatchTSMixer.Options)defaults with
     {
-        PatchLength = 2, DModel = 12, NumLayers = 1, Dropout = 0, HeadDropout = 0, Epochs = 40, BatchSize = 16, LearningRate = 5e-3, Patience = 20,
+        PatchLength = 2, DModel = 12, NumLayers = 1, Dropout = 0, HeadDropout = 0, Epochs = task == EstimatorTask.Forecasting ? 10 : 40, BatchSize = 16, LearningRate = 5e-3, Patience = 20,
         Scaling = InstanceScale.None, HeadAggregation = PatchTSMixerHeadAggregation.None,
     };
 }

@@ -5,6 +5,7 @@ using MlNetMlp.Interop;
 using MlNetMlp.Methods;
 using MlNetMlp.Layers;
 using MlNetMlp.Networks;
+using static TorchSharp.torch;
 
 namespace MlNetMlp.Tests.Forecasting;
 
@@ -57,6 +58,34 @@ public class PatchTSMixerTests
         var errors = Enumerable.Range(23, 170).Select(t => (A: forecasts[t][0] - rows[t + 1].Values[0], B: forecasts[t][7] - rows[t + 4].Values[1])).ToArray();
         Assert.True(errors.Average(e => e.A * e.A) < 0.02, $"{errors.Average(e => e.A * e.A)}");
         Assert.True(errors.Average(e => e.B * e.B) < 2, $"{errors.Average(e => e.B * e.B)}");
+    }
+
+    [Fact]
+    public void Hierarchies_and_channels_are_reconciled_and_saved()
+    {
+        // What is in doubt is the single step, not the sum of two: every second step takes back the noise of the first.
+        var random = new Random(1);
+        var values = Enumerable.Range(0, 300).SelectMany(t =>
+        {
+            var (noise, level) = (Normal(random), 5 * Math.Sin(0.3 * t));
+            return new[] { (float)(level + noise), (float)(level - noise) };
+        }).ToArray();
+        var view = Ml.Data.LoadFromEnumerable(values.Select(value => new Row { Values = [value, 1 - value] }).ToArray());
+        var options = Small with { HierarchyPatch = 2, ChannelReconciliation = true, Epochs = 10 };
+
+        var model = Ml.Forecasting.Trainers.PatchTSMixer(Series with { Quantiles = [0.5] }, options).Fit(view);
+
+        using var file = new MemoryStream();
+        Ml.Model.Save(model, view.Schema, file);
+        Assert.Equal(Column(model.Transform(view))[^1], Column(new MLContext().Model.Load(file, out _).Transform(view))[^1]);
+        using var network = (PatchTSMixerNetwork)model.Network.CreateNetwork();
+        using var noGradient = no_grad();
+        var windows = tensor(Enumerable.Range(0, 100).SelectMany(i => values[(2 * i)..((2 * i) + 24)].SelectMany(value => new[] { value, 1 - value })).ToArray(), [100, 48]);
+        var (forecast, sums) = network.ForecastWithSums(windows);
+        var gap = new PatchHierarchy(4, 2, 2).BottomUp(forecast.narrow(1, 0, 8)).sub(sums!).square().mean().item<float>();
+
+        // In standardised units, where sums of two steps have a variance near 4.
+        Assert.True(gap < 0.1, $"{gap}");
     }
 
     [Fact]
@@ -126,6 +155,7 @@ public class PatchTSMixerTests
         Says("'PatchLength' must be at most 'ContextLength', 5", () => Ml.Forecasting.Trainers.PatchTSMixer(Series with { ContextLength = 5 }, Small));
         Says("'PatchLength' must be at most the 16 steps that a row of the feature column 'Features' has", () => Ml.Regression.Trainers.PatchTSMixer(Small with { LabelColumnName = "Number", PatchLength = 17 }).Fit(rows));
         Says("3 channels: give the option 'Channels'", () => Ml.Regression.Trainers.PatchTSMixer(Small with { LabelColumnName = "Number", Channels = 3 }).Fit(rows));
+        Says("'HierarchyPatch' must be 0 or divide 'Horizon', 4, but was 3", () => Ml.Forecasting.Trainers.PatchTSMixer(Series, Small with { HierarchyPatch = 3 }));
         Says("'Dropout'", () => Ml.Regression.Trainers.PatchTSMixer(Small with { Dropout = 1 }));
     }
 

@@ -65,6 +65,9 @@ public sealed class FinalMlpTests(ITestOutputHelper output)
         var loaded = new MLContext().Model.Load(stream, out _);
         Assert.Equal(Scores(model, test), Scores(loaded, test));
         Assert.Equal(Scores(model, test), Scores(Ml.BinaryClassification.Trainers.FinalMlp(Small with { Epochs = 2 }).Fit(train), test));
+        using var engine = Ml.Model.CreatePredictionEngine<Row, Scored>(loaded, inputSchemaDefinition: Schema());
+        Row[] rows = [new() { User = 3, Item = 4, Tags = [1, 2] }, new() { User = Users, Item = 0 }, new() { User = 0, Item = Items, Tags = [4] }];
+        Assert.Equal(Scores(model, Ml.Data.LoadFromEnumerable(rows, Schema())), rows.Select(row => engine.Predict(row).Score), (a, b) => Math.Abs(a - b) < 1e-5);
     }
 
     [Fact]
@@ -158,6 +161,11 @@ public sealed class FinalMlpTests(ITestOutputHelper output)
             };
         }).ToArray();
         return (Ml.Data.LoadFromEnumerable(rows[..2400], Schema()), Ml.Data.LoadFromEnumerable(rows[2400..], Schema()));
+    }
+
+    private sealed class Scored
+    {
+        public float Score { get; set; }
     }
 
     private sealed class Row

@@ -26,6 +26,12 @@ public sealed class MetaFormerNetworkTests : IDisposable
             PositionMaps = switches > 0 ? PositionMaps.First : PositionMaps.None,
         }.Define(Image, 3);
 
+    /// <summary>The same of sequences of as many values.</summary>
+    private static IEnumerable<MetaFormerDefinition> Sequences => Variants.Select(definition => definition with
+    {
+        Image = new(1, 32, 12) { Order = PixelOrder.Interleaved }, IsSequence = true,
+    });
+
     public void Dispose() => _scope.Dispose();
 
     // Counted by hand from the structure; the published 12, 21, 31, 56 and 73 million.
@@ -50,7 +56,7 @@ public sealed class MetaFormerNetworkTests : IDisposable
     [Fact]
     public void Counts_every_value_of_its_state_and_builds_without_memory()
     {
-        foreach (var definition in Variants.SelectMany(d => new[] { d, (MetaFormerDefinition)d.Body! }))
+        foreach (var definition in Variants.Concat(Sequences).SelectMany(d => new[] { d, (MetaFormerDefinition)d.Body! }))
         {
             using var network = definition.Build(META);
             var state = network.state_dict();
@@ -64,7 +70,7 @@ public sealed class MetaFormerNetworkTests : IDisposable
     public void Rows_do_not_depend_on_each_other_and_outputs_are_finite()
     {
         var x = TestData.Normal(1, 5, Image.Size);
-        foreach (var definition in Variants)
+        foreach (var definition in Variants.Concat(Sequences))
         {
             using var network = Network(definition);
             network.eval();
@@ -104,6 +110,27 @@ public sealed class MetaFormerNetworkTests : IDisposable
 
         Near(network.call(x), network.call(shuffled), 1e-5);
         Assert.True((pooling.call(x) - pooling.call(shuffled)).abs().max().ToDouble() > 1e-3);
+    }
+
+    [Fact]
+    public void Convolutions_and_windows_of_sequences_go_along_the_steps()
+    {
+        var definition = Sequences.First() with { Stages = [new() { Depth = 1, Dim = 8, Mixer = new PoolingMixer(), Norm = TokenNorm.Token, MlpRatio = 0, HasPositionMap = false }] };
+        var x = TestData.Normal(1, 5, 384);
+        var steps = x.view(5, 32, 12).transpose(1, 2);                           // [rows, channels, steps]
+        foreach (var mixer in new TokenMixer[] { new PoolingMixer(), new DepthwiseConvMixer { Kernel = 5 } })
+        {
+            using var network = Network(definition with { Stages = [definition.Stages[0] with { Mixer = mixer }], HasResiduals = true, HasLayerScale = false });
+            var state = network.state_dict();
+            var tokens = nn.functional.conv1d(steps, state["patches.0.weight"].squeeze(2), state["patches.0.bias"], stride: 2, padding: 1).transpose(1, 2);
+            var read = nn.functional.layer_norm(tokens, [8]).transpose(1, 2);
+            var mixed = mixer is PoolingMixer
+                ? nn.functional.avg_pool1d(read, 3, 1, 1, count_include_pad: false) - read
+                : nn.functional.conv1d(read, state["stages.0.blocks.0.mixer.weight"].squeeze(2), padding: 2, groups: 8);
+            var pooled = nn.functional.layer_norm(tokens + mixed.transpose(1, 2), [8]).mean([1]);
+
+            Near(nn.functional.linear(pooled, state["head.weight"], state["head.bias"]), network.call(x), 1e-5);
+        }
     }
 
     [Fact]
@@ -234,6 +261,7 @@ public sealed class MetaFormerNetworkTests : IDisposable
         OptionRanges.Check(good, "Network");
         Refused(good with { Inputs = 383 }, "383");
         Refused(good with { Stages = [] }, "'Stages'");
+        Refused(good with { IsSequence = true }, "of one row");
         Refused(good with { Stem = new(20, 1, 0) }, "no place for a token");
         Refused(good with { Stem = new(0, 0, 0) }, "'Stem.Kernel'");
         Refused(good with { Stem = new(1, 0, 0) }, "'Stem.Stride'");

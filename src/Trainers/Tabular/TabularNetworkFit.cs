@@ -1,0 +1,426 @@
+using System.Diagnostics;
+using MlNetMlp.Data;
+using MlNetMlp.Networks;
+using MlNetMlp.Persistence;
+using MlNetMlp.Runtime;
+using MlNetMlp.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace MlNetMlp.Tabular;
+
+/// <summary>One fit of a <see cref="TabularNetwork"/>: it prepares the rows, leads the groups of members through the epochs, and puts the network together.</summary>
+internal sealed class TabularNetworkFit : IDisposable
+{
+    // Members of a group: more of them share the price of an operation, fewer of them can use more processors, of which two are nearly everywhere.
+    private const int MostInGroup = 2;
+    private const int BlockRows = 4096;
+
+    // Steps between two looks at the clock and two reports.
+    private const int MostStepsAtOnce = 16;
+
+    private const int WarmSteps = 3;
+    private const int TimedSteps = 20;
+    private const double UsedShare = 0.9;
+    private const int FewestEpochs = 8;
+
+    // What judging a row costs of what training by it does.
+    private const double JudgedShare = 0.4;
+
+    private readonly TrainingSet _data;
+    private readonly TaskHead _head;
+    private readonly TrainingRun _run;
+    private readonly TabularNetwork.Options _options;
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly int _threads = get_num_threads();
+    private readonly DisposeScope _scope;
+    private readonly TabularNetworkDefinition _definition;
+    private readonly TabularEnsemble _network;
+    private readonly TabularJudge? _judge;
+    private readonly Tensor? _judgedPlaces;
+    private readonly int _batch;
+    private readonly TabularRows _rows;
+    private readonly TabularMembers? _initial;
+    private readonly LearningRateSchedule _schedule = LearningRateSchedule.Bumps();
+    private readonly int _judgedRows;
+    private readonly long[][] _heldRows = [];
+    private TabularMemberGroup[] _groups = [];
+    private Tensor? _bestOutputs;
+    private int _stepsPerEpoch;
+    private int _epochs;
+
+    public TabularNetworkFit(TrainingSet data, TaskHead head, TrainingRun run, TabularNetwork.Options options)
+    {
+        (_data, _head, _run, _options) = (data, head, run, options);
+        using var all = ReadRows();
+        var weights = all.Weights is null || all.Weights.eq(ones_like(all.Weights)).all().item<bool>() ? null : all.Weights;
+        TabularInputs? inputs = null;
+        if (run.Initial is null)
+        {
+            inputs = new TabularInputs(TensorMemory.Floats(all.Features), weights is null ? null : TensorMemory.ToFloats(weights), data.FeatureCount, data.Layout, options.NumericScaling, run.CheckCancelled);
+            _definition = inputs.Define(options, data, head);
+        }
+        else
+        {
+            _definition = TabularInputs.Complete(options, (TabularNetworkDefinition)run.Initial.Definition);
+        }
+
+        _network = (TabularEnsemble)run.Create(_definition);
+        _network.to(CPU);
+
+        // The network outlives the fit.
+        _scope = NewDisposeScope();
+        if (inputs is not null)
+        {
+            _network.SetInputs(inputs);
+            if (_network.Members.Embedding is { } embedding)
+                Scale(embedding.Frequency, options.FrequencyScale / TabularNetwork.DefaultFrequencyScale);
+        }
+
+        var rows = Prepare(all, weights);
+        SetRange(rows.Labels);
+        var (training, held) = Deal(rows.Labels);
+        var heldRows = data.Validation is { } validation ? Prepare(validation, weights is null ? null : validation.Weights) : rows;
+        var fewest = training.Min(part => part.Length);
+        _batch = Math.Min(fewest, options.BatchSize ?? ChooseBatch(fewest));
+        _stepsPerEpoch = fewest / _batch;
+        _epochs = options.Epochs ?? Math.Max(1, (int)Math.Round(options.Effort * ChooseEpochs(fewest)));
+        var most = _judgedRows = held.Max(part => part.Length);
+        if (most > 0)
+        {
+            _heldRows = held;
+            _judgedPlaces = tensor(held.SelectMany((part, member) => Enumerable.Range(0, part.Length).Select(i => ((long)member * most) + i)).ToArray());
+            var places = tensor(held.SelectMany(part => part).ToArray());
+            _judge = new TabularJudge(head, _definition.Classes, options.Selection, heldRows.Labels.index_select(0, places), heldRows.Weights?.index_select(0, places));
+        }
+
+        _rows = ToDevice(rows);
+        if (Repeats)
+        {
+            _initial = new TabularMembers(_definition, _definition.Members, CPU);
+            _initial.Exchange(_network.Members, 0, isTarget: false);
+        }
+
+        _groups = Groups(_network.Members, training, [.. held.Select(part => Filled(part, most))], ReferenceEquals(rows, heldRows) ? _rows : ToDevice(heldRows));
+    }
+
+    /// <summary>Whether the network is trained once more, on all rows.</summary>
+    private bool Repeats => _options.TrainOnAllRows && _judge is not null && _data.Validation is null;
+
+    public Network Run()
+    {
+        var monitor = _run.Watch(_head, _epochs, (long)_stepsPerEpoch * _batch, patience: 0);
+        string reason;
+        var isCancelled = false;
+        try
+        {
+            reason = Train(monitor);
+        }
+        catch (OperationCanceledException) when (monitor.KeepsBest)
+        {
+            (reason, isCancelled) = ("Cancelled; the best so far is kept.", true);
+        }
+
+        Collect(monitor);
+        if (_options.Calibrate && _definition.Classes > 0 && _bestOutputs is not null)
+            _network.InverseTemperature = (float)_judge!.InverseTemperature(_bestOutputs);
+        if (_options.OutOfFold && _bestOutputs is not null)
+            KeepOutOfFold(_bestOutputs);
+        if (_initial is not null && !isCancelled)
+            TrainAgain(_initial, monitor);
+        monitor.Finish(reason);
+        _network.eval();
+        return _network;
+    }
+
+    public void Dispose()
+    {
+        foreach (var group in _groups)
+            group.Dispose();
+        _initial?.Dispose();
+        _bestOutputs?.Dispose();
+        _scope.Dispose();
+    }
+
+    private string Train(TrainingMonitor monitor)
+    {
+        var (step, isPlanned) = (0, _options.MaxTrainingTime is null);
+        var (warm, isOver) = (TimeSpan.Zero, false);
+        for (var epoch = 1; epoch <= _epochs; epoch++)
+        {
+            Begin(epoch);
+            for (var first = 0; first < _stepsPerEpoch && !isOver;)
+            {
+                var count = Math.Min(_stepsPerEpoch - first, _options.MaxTrainingTime is not null && step < WarmSteps ? WarmSteps : MostStepsAtOnce);
+                var loss = Steps(first, count, step);
+                if (!double.IsFinite(loss))
+                    throw new TrainingDivergedException(epoch, step + count, "the loss");
+                (first, step) = (first + count, step + count);
+                monitor.OnStep(loss, (long)count * _batch);
+                if (step == WarmSteps)
+                    warm = _clock.Elapsed;
+                if (!isPlanned && step >= WarmSteps + TimedSteps)
+                {
+                    Plan((_clock.Elapsed - warm) / (step - WarmSteps), (double)step / _stepsPerEpoch);
+                    (monitor.Epochs, isPlanned) = (_epochs, true);
+                }
+
+                isOver = _clock.Elapsed > _options.MaxTrainingTime;
+            }
+
+            if (Judge(monitor) is not { } judged)
+                monitor.OnEpoch(null);
+            else if (monitor.OnEpoch((judged.Loss, judged.Metric), judged.IsBest))
+                Array.ForEach(_groups, group => group.Snapshot());
+            if (isOver)
+                return $"The time of {_options.MaxTrainingTime} is over.";
+        }
+
+        return "All epochs are done.";
+    }
+
+    /// <summary>
+    /// Fits the number of epochs to the time that is left: a schedule that is stopped ends at a high rate, a short one does not. So early that it has hardly begun.
+    /// </summary>
+    private void Plan(TimeSpan perStep, double done)
+    {
+        var epoch = perStep * _stepsPerEpoch * (1 + (JudgedShare * _judgedRows / ((double)_stepsPerEpoch * _batch)));
+        var left = ((_options.MaxTrainingTime!.Value * (Repeats ? UsedShare / 2 : UsedShare)) - _clock.Elapsed) / epoch;
+        var fits = Math.Max(1, (int)Math.Floor(done + left));
+        if (fits < Math.Min(FewestEpochs, _epochs))
+            _run.Log($"Warning: only {fits} epochs of {epoch.TotalSeconds:F1} s fit the time of {_options.MaxTrainingTime}; with less than {FewestEpochs} the network is far from what it could be.");
+        _epochs = Math.Min(_epochs, fits);
+    }
+
+    private TabularMemberGroup[] Groups(TabularMembers start, long[][] training, long[][] held, TabularRows heldRows)
+    {
+        var size = _run.Device.type == DeviceType.CPU ? Math.Clamp(_definition.Members / 2, 1, MostInGroup) : _definition.Members;
+        return [.. Enumerable.Range(0, _definition.Members).Chunk(size).Select(part => new TabularMemberGroup(
+            _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, heldRows, _batch, _options, _run.Random.Seed,
+            fits: _run.Initial is null))];
+    }
+
+    /// <summary>Puts the best weights of the groups into the network.</summary>
+    private void Collect(TrainingMonitor monitor)
+    {
+        foreach (var group in _groups)
+        {
+            group.Restore();
+            if (!group.IsFinite())
+                throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "a weight");
+            group.Members.to(CPU);
+            group.Members.Exchange(_network.Members, group.First, isTarget: true);
+        }
+    }
+
+    /// <summary>The same schedule on all rows, up to the epoch that was best.</summary>
+    private void TrainAgain(TabularMembers start, TrainingMonitor monitor)
+    {
+        Array.ForEach(_groups, group => group.Dispose());
+        _groups = [];
+        long[] every = [.. Enumerable.Range(0, (int)_rows.X.shape[0]).Select(row => (long)row)];
+        _stepsPerEpoch = every.Length / _batch;
+        _groups = Groups(start, [.. Enumerable.Repeat(every, _definition.Members)], [.. Enumerable.Repeat(Array.Empty<long>(), _definition.Members)], _rows);
+        _run.Log($"All rows train the network once more, for {monitor.BestEpoch} epochs.");
+        try
+        {
+            for (var (epoch, step) = (1, 0); epoch <= monitor.BestEpoch; epoch++)
+            {
+                Begin(epoch);
+                for (var first = 0; first < _stepsPerEpoch; first += MostStepsAtOnce)
+                {
+                    var count = Math.Min(MostStepsAtOnce, _stepsPerEpoch - first);
+                    monitor.OnStep(Steps(first, count, step), (long)count * _batch);
+                    step += count;
+                }
+            }
+
+            Collect(monitor);
+        }
+        catch (OperationCanceledException) when (monitor.KeepsBest)
+        {
+            _run.Log("Cancelled; what the rows held out have judged is kept.");
+        }
+    }
+
+    private void Begin(int epoch)
+    {
+        var dropout = _options.Dropout * Late((epoch - 1.0) / _epochs);
+        Array.ForEach(_groups, group => group.BeginEpoch(_stepsPerEpoch, dropout));
+    }
+
+    /// <summary>The scores of all rows by the members that did not train on them.</summary>
+    private void KeepOutOfFold(Tensor outputs)
+    {
+        using var scope = NewDisposeScope();
+        var width = _head.Outputs;
+        var raw = TensorMemory.ToFloats(_network.FromMembers(outputs.unsqueeze(0)));
+        var scores = new float[raw.Length];
+        var from = 0;
+        foreach (var row in _heldRows.SelectMany(rows => rows))
+        {
+            var score = scores.AsSpan((int)row * width, width);
+            raw.AsSpan(from, width).CopyTo(score);
+            _head.Finish(score);
+            from += width;
+        }
+
+        _run.KeepState([NamedTensor.Of(TabularNetwork.OutOfFoldName, scores, scores.Length / width, width)]);
+    }
+
+    /// <summary>Some steps of all members.</summary>
+    private double Steps(int first, int count, int step)
+    {
+        var total = (long)_stepsPerEpoch * _epochs;
+        var losses = new double[_groups.Length];
+        ForEachGroup(g =>
+        {
+            for (var i = 0; i < count; i++)
+            {
+                _run.CheckCancelled();
+                var rate = LearningRate * _schedule.At(step + i, total);
+                losses[g] += _groups[g].Step(first + i, new(rate, Late((double)(step + i) / total)));
+            }
+        });
+        return losses.Select((loss, g) => loss * _groups[g].Members.Count).Sum() / (count * _definition.Members);
+    }
+
+    /// <summary>Lets the groups work side by side, each on one thread.</summary>
+    private void ForEachGroup(Action<int> work)
+    {
+        if (_run.Device.type != DeviceType.CPU)
+        {
+            for (var g = 0; g < _groups.Length; g++)
+                work(g);
+            return;
+        }
+
+        TorchThreads.ForEach(_groups.Length, _threads, work);
+    }
+
+    private (double Loss, double Metric, bool IsBest)? Judge(TrainingMonitor monitor)
+    {
+        if (_judge is null || _judgedPlaces is null)
+            return null;
+        using var scope = NewDisposeScope();
+        var parts = new Tensor[_groups.Length];
+        ForEachGroup(g =>
+        {
+            _run.CheckCancelled();
+            parts[g] = _groups[g].Judged();
+        });
+        var outputs = cat(parts).view(-1, _definition.MemberOutputs).cpu().index_select(0, _judgedPlaces);
+        Array.ForEach(parts, part => part.Dispose());
+        if (!outputs.isfinite().all().item<bool>())
+            throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "an output");
+        var judged = _judge.Judge(outputs);
+        if (judged.IsBest)
+        {
+            _bestOutputs?.Dispose();
+            _bestOutputs = outputs.DetachFromDisposeScope();
+        }
+
+        return judged;
+    }
+
+    private double LearningRate => _options.LearningRate ?? (_definition.Classes > 0 ? 0.04 : 0.2);
+
+    /// <summary>What decay and dropout are multiplied by after a share of the training: 1 in its first half, then half a cosine down to 0.</summary>
+    private static double Late(double share) => share < 0.5 ? 1 : (1 + Math.Cos(Math.PI * ((2 * share) - 1))) / 2;
+
+    private static int ChooseBatch(int rows) => Math.Min(256, Math.Max(32, 1 << (int)Math.Round(Math.Log2(Math.Max(1, rows / 16.0)))));
+
+    private static int ChooseEpochs(int rows) => Math.Clamp(560_000 / rows, 16, 256);
+
+    // NOTE[DIFF]: of a set that does not fit the memory budget, as many rows as half of it holds are drawn at random: members read rows in orders of their own, again and again.
+    private RowBlock ReadRows()
+    {
+        if (!_data.IsStreamed)
+            return _data.All();
+        var count = (int)Math.Clamp(_data.BufferRows / 2, 1, _data.RowCount);
+        _run.Log($"Warning: {_data.RowCount} rows do not fit the memory budget: {count} of them, drawn at random, train the network. Raise the option 'MemoryBudget' to use more.");
+        return _data.Sample(count);
+    }
+
+    private TabularRows Prepare(RowBlock block, Tensor? weights)
+    {
+        using var noGradient = no_grad();
+        var (plain, keys) = (new List<Tensor>(), new List<Tensor>());
+        for (long start = 0; start < block.Rows; start += BlockRows)
+        {
+            _run.CheckCancelled();
+            using var scope = NewDisposeScope();
+            var (x, places) = _network.Prepare(block.Features.narrow(0, start, Math.Min(BlockRows, block.Rows - start)).cpu());
+            plain.Add(x.MoveToOuterDisposeScope());
+            if (places is not null)
+                keys.Add(places.MoveToOuterDisposeScope());
+        }
+
+        var labels = _definition.Classes > 0 ? block.Labels.cpu().to(ScalarType.Int64) : block.Labels.cpu();
+        return new(cat(plain), keys.Count > 0 ? cat(keys) : null, labels.alias(), weights?.cpu().alias());
+    }
+
+    private TabularRows ToDevice(TabularRows rows) => _run.Device.type == DeviceType.CPU
+        ? rows
+        : new(rows.X.to(_run.Device), rows.Keys?.to(_run.Device), rows.Labels.to(_run.Device), rows.Weights?.to(_run.Device));
+
+    private void SetRange(Tensor labels)
+    {
+        if (_definition.Classes == 0 && _options.ClipPredictions)
+            _network.SetRange(labels.min().item<float>(), labels.max().item<float>());
+    }
+
+    /// <summary>For each member the rows that it trains on and those that it is judged by.</summary>
+    private (long[][] Training, long[][] Held) Deal(Tensor labels)
+    {
+        var count = (int)labels.shape[0];
+        long[] every = [.. Enumerable.Range(0, count).Select(row => (long)row)];
+        var members = _definition.Members;
+        if (_data.Validation is { } validation)
+            return (Same(every), Same([.. Enumerable.Range(0, (int)validation.Rows).Select(row => (long)row)]));
+        var classes = _definition.Classes > 0 ? [.. labels.data<long>().ToArray().Select(label => (int)label)] : Ranks(labels.data<float>().ToArray());
+        if (_options.TrainOnAllRows && _definition.Classes == 0 && !_options.OutOfFold)
+            return (Same(every), Same([]));
+        if (_options.Folds == 1)
+        {
+            var shared = HeldOutParts.Choose(classes, _options.ValidationFraction, 1, _run.Random.Seed)[0];
+            return (Same(Without(shared)), Same(shared));
+        }
+
+        // Of fewer rows than folds some would have nothing to be judged by.
+        if (count < 2 * _options.Folds)
+            return (Same(every), Same([]));
+        var folds = HeldOutParts.Deal(classes, _options.Folds, _run.Random.Seed);
+        long[][] held = [.. Enumerable.Range(0, members).Select(member => folds[member % folds.Length])];
+        return ([.. held.Select(Without)], held);
+
+        long[][] Same(long[] places) => [.. Enumerable.Repeat(places, members)];
+
+        long[] Without(long[] places)
+        {
+            var isHeld = new bool[count];
+            foreach (var place in places)
+                isHeld[place] = true;
+            return [.. every.Where(row => !isHeld[row])];
+        }
+    }
+
+    private static int[] Ranks(float[] values)
+    {
+        int[] order = [.. Enumerable.Range(0, values.Length)];
+        Array.Sort((float[])values.Clone(), order);
+        var ranks = new int[values.Length];
+        for (var i = 1; i < order.Length; i++)
+            ranks[order[i]] = ranks[order[i - 1]] + (values[order[i]] > values[order[i - 1]] ? 1 : 0);
+        return ranks;
+    }
+
+    private static long[] Filled(long[] places, int count) => [.. places, .. Enumerable.Repeat(0L, count - places.Length)];
+
+    private static void Scale(Tensor tensor, double factor)
+    {
+        using var noGradient = no_grad();
+        if (factor != 1)
+            tensor.Scale(factor);
+    }
+}
