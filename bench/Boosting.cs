@@ -66,7 +66,7 @@ internal static class Boosting
 
     public static void Run()
     {
-        var data = Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data");
+        var data = Choice.DataFolder;
         if (!Directory.Exists(data))
         {
             Console.WriteLine($"boosting: there are no data in {data}; set MLNETMLP_DATA.");

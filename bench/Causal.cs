@@ -31,14 +31,7 @@ internal static class Causal
 
     private static readonly Dictionary<string, Action> Parts = new() { ["doses"] = Doses, ["ihdp"] = Ihdp };
 
-    public static void Run(ILookup<string, string> options)
-    {
-        foreach (var part in options["parts"].SelectMany(names => names.Split(',')).DefaultIfEmpty("all"))
-        {
-            foreach (var (_, run) in Parts.Where(known => part == "all" || part == known.Key))
-                run();
-        }
-    }
+    public static void Run(ILookup<string, string> options) => Choice.RunParts(options, "causal", Parts);
 
     private static void Doses()
     {
@@ -107,7 +100,7 @@ internal static class Causal
 
     private static void Ihdp()
     {
-        var path = Path.Combine(Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data"), "ihdp", "ihdp_npci_1-50.zip");
+        var path = Path.Combine(Choice.DataFolder, "ihdp", "ihdp_npci_1-50.zip");
         if (!File.Exists(path))
         {
             Console.WriteLine($"ihdp: there is no {path}; set MLNETMLP_DATA.");

@@ -25,14 +25,7 @@ internal static class Codes
 
     private static readonly Dictionary<string, Action> Parts = new() { ["steps"] = Steps, ["means"] = Means, ["clusters"] = Clusters };
 
-    public static void Run(ILookup<string, string> options)
-    {
-        foreach (var part in options["parts"].SelectMany(names => names.Split(',')).DefaultIfEmpty("all"))
-        {
-            foreach (var (_, run) in Parts.Where(known => part == "all" || part == known.Key))
-                run();
-        }
-    }
+    public static void Run(ILookup<string, string> options) => Choice.RunParts(options, "codes", Parts);
 
     private static void Steps()
     {

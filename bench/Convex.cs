@@ -190,7 +190,7 @@ internal static class Convex
         }).ToArray();
         Attack("digits 3 and 8", digits, PerturbationUnit.One, 0.1, [0.05, 0.1, 0.15]);
         Attack("breast cancer", Read("samples/Quickstart/data/breast_cancer.csv", 30), PerturbationUnit.StandardDeviation, 0.3, [0.1, 0.3, 0.5]);
-        var sonar = Path.Combine(Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data"), "sonar", "sonar.csv");
+        var sonar = Path.Combine(Choice.DataFolder, "sonar", "sonar.csv");
         if (File.Exists(sonar))
             Attack("sonar", Read(sonar, 60), PerturbationUnit.StandardDeviation, 0.2, [0.1, 0.2, 0.3]);
         else

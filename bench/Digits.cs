@@ -11,7 +11,7 @@ internal static class Digits
     /// <returns>Pixels in [0, 1] and the digit of each image, in the order of the file; null where there is no file.</returns>
     public static (float[] Pixels, int Digit)[]? Read(string owner, params int[] wanted)
     {
-        var folder = Path.Combine(Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data"), "mnist");
+        var folder = Path.Combine(Choice.DataFolder, "mnist");
         if (!Directory.Exists(folder))
         {
             Console.WriteLine($"{owner}: there is no {folder}; set MLNETMLP_DATA.");

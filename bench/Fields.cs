@@ -41,14 +41,7 @@ internal static class Fields
         ["bank"] = () => Peers("bank_marketing", "bank_marketing/bank_full.csv.gz", null, "y"),
     };
 
-    public static void Run(ILookup<string, string> options)
-    {
-        foreach (var part in options["parts"].SelectMany(names => names.Split(',')).DefaultIfEmpty("all"))
-        {
-            foreach (var (_, run) in Parts.Where(known => part == "all" || part == known.Key))
-                run();
-        }
-    }
+    public static void Run(ILookup<string, string> options) => Choice.RunParts(options, "fields", Parts);
 
     private static string Name(int field) => string.Create(CultureInfo.InvariantCulture, $"F{field}");
 
@@ -119,7 +112,7 @@ internal static class Fields
 
     private static void Peers(string name, string trainFile, string? testFile, string label)
     {
-        var folder = Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data");
+        var folder = Choice.DataFolder;
         if (!File.Exists(Path.Combine(folder, trainFile)))
         {
             Console.WriteLine($"fields: there is no {trainFile} in {folder}; set MLNETMLP_DATA.");

@@ -167,7 +167,7 @@ internal static class Forecast
 
     private static float[][]? Read()
     {
-        var path = Path.Combine(Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data"), "ett_small", "ETTh1.csv.gz");
+        var path = Path.Combine(Choice.DataFolder, "ett_small", "ETTh1.csv.gz");
         if (!File.Exists(path))
         {
             Console.WriteLine($"forecast: {path} is not there: set MLNETMLP_DATA to the folder of the public data sets.");

@@ -43,7 +43,7 @@ internal static class FormsAndPeers
 
     public static void Run()
     {
-        var folder = Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data");
+        var folder = Choice.DataFolder;
         var path = Path.Combine(folder, "covertype", "covertype_20k.csv.gz");
         if (!File.Exists(path))
         {

@@ -26,20 +26,13 @@ internal static class Images
         public uint Label { get; set; }
     }
 
-    public static void Run(ILookup<string, string> options)
-    {
-        string[] wanted = [.. options["parts"].SelectMany(list => list.Split(','))];
-        foreach (var (name, part) in new Dictionary<string, Action> { ["step"] = Step, ["layout"] = Layout, ["digits"] = Digits, ["mixers"] = Mixers })
-        {
-            if (wanted.Length == 0 || wanted.Contains(name))
-                part();
-        }
-    }
+    public static void Run(ILookup<string, string> options) =>
+        Choice.RunParts(options, "images", new Dictionary<string, Action> { ["step"] = Step, ["layout"] = Layout, ["digits"] = Digits, ["mixers"] = Mixers });
 
     /// <summary>Rows of digits, 28 x 28 pixels in [0, 1]; null, after a line, where the data are not there.</summary>
     private static (Row[] Train, Row[] Test)? Read(int train, int test)
     {
-        var folder = Path.Combine(Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data"), "mnist");
+        var folder = Path.Combine(Choice.DataFolder, "mnist");
         if (!Directory.Exists(folder))
         {
             Console.WriteLine($"images: there are no digits in {folder}; set MLNETMLP_DATA.");

@@ -46,7 +46,7 @@ internal static class Kernels
 
     public static void Run()
     {
-        var path = Path.Combine(Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data"), "digits8x8", "digits8x8.csv");
+        var path = Path.Combine(Choice.DataFolder, "digits8x8", "digits8x8.csv");
         if (!File.Exists(path))
         {
             Console.WriteLine($"kernels: there is no {path}; set MLNETMLP_DATA.");

@@ -103,15 +103,15 @@ internal static class Table
 
     public static void Run(ILookup<string, string> options)
     {
-        var data = Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data");
+        var data = Choice.DataFolder;
         if (!Directory.Exists(data))
         {
             Console.WriteLine($"table: there are no data in {data}; set MLNETMLP_DATA.");
             return;
         }
 
-        var sets = Chosen(Sets, set => set.Name, "sets");
-        var methods = Chosen(Methods, method => method.Name, "methods");
+        var sets = Choice.Of(options, "sets", "table", Sets, set => set.Name);
+        var methods = Choice.Of(options, "methods", "table", Methods, method => method.Name);
         if (sets is null || methods is null)
             return;
         var judged = Array.FindIndex(methods, method => method.Name == Judged);
@@ -147,14 +147,6 @@ internal static class Table
         Console.WriteLine($"Rank of {Judged}: {string.Join(", ", ranks.Select(x => $"{x.Set} {x.Rank} of {x.Of}"))}.");
         Console.WriteLine($"First or second on {ranks.Count(x => x.Rank <= 2)} of {ranks.Count} sets.");
 
-        T[]? Chosen<T>(T[] all, Func<T, string> name, string option)
-        {
-            string[] wanted = [.. options[option].SelectMany(list => list.Split(','))];
-            var unknown = wanted.Except(all.Select(name)).ToArray();
-            if (unknown.Length > 0)
-                Console.WriteLine($"table: no {option} named {string.Join(", ", unknown)}; there are {string.Join(", ", all.Select(name))}.");
-            return unknown.Length > 0 ? null : wanted.Length == 0 ? all : [.. wanted.Select(word => all.First(item => name(item) == word))];
-        }
     }
 
     // Loading libraries and compiling are no part of a fit, and whichever method came first would pay for them.

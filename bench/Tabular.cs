@@ -64,15 +64,15 @@ internal static class Tabular
 
     public static void Run(ILookup<string, string> options)
     {
-        var folder = Environment.GetEnvironmentVariable("MLNETMLP_DATA") ?? Path.Combine("..", "shared", "data");
+        var folder = Choice.DataFolder;
         if (!Directory.Exists(folder))
         {
             Console.WriteLine($"tabular: there are no data in {folder}; set MLNETMLP_DATA.");
             return;
         }
 
-        var sets = Chosen(TabularSet.All, set => set.Name, "sets");
-        var methods = Chosen([.. Methods, .. Variants(options)], method => method.Name, "methods");
+        var sets = Choice.Of(options, "sets", "tabular", TabularSet.All, set => set.Name);
+        var methods = Choice.Of(options, "methods", "tabular", [.. Methods, .. Variants(options)], method => method.Name);
         if (sets is null || methods is null)
             return;
         var seeds = options["seeds"].Select(word => int.Parse(word, CultureInfo.InvariantCulture)).FirstOrDefault(1);
@@ -100,14 +100,6 @@ internal static class Tabular
 
         Summarize(methods, results);
 
-        T[]? Chosen<T>(IReadOnlyList<T> all, Func<T, string> name, string option)
-        {
-            string[] wanted = [.. options[option].SelectMany(list => list.Split(','))];
-            var unknown = wanted.Except(all.Select(name)).ToArray();
-            if (unknown.Length > 0)
-                Console.WriteLine($"tabular: no {option} named {string.Join(", ", unknown)}; there are {string.Join(", ", all.Select(name))}.");
-            return unknown.Length > 0 ? null : wanted.Length == 0 ? [.. all] : [.. wanted.Select(word => all.First(item => name(item) == word))];
-        }
     }
 
     private static Result Mean(Result[] results, TabularTask task)

@@ -127,31 +127,9 @@ internal sealed class ModelInspection(Stream file, ModelFileLimits limits)
         var kept = !keep ? Stream.Null : item.Length <= MostBytesInMemory ? new MemoryStream((int)item.Length) : TemporaryFile();
         try
         {
-            using var content = ZipDirectory.Open(file, item);
-            var sum = default(Crc32);
-            long left = item.Length;
-            var buffer = new byte[1 << 16];
-            int read;
-            while ((read = content.Read(buffer)) > 0)
-            {
-                left -= read;
-                if (left < 0)
-                    throw new ModelFormatException($"{item.Name}: the entry unpacks to more than the {item.Length} bytes that the zip's directory tells of.");
-                sum.Append(buffer.AsSpan(0, read));
-                kept.Write(buffer, 0, read);
-            }
-
-            if (left > 0)
-                throw new ModelFormatException($"{item.Name}: the entry is damaged, it ends early.");
-            if (sum.Value != item.Checksum)
-                throw new ModelFormatException($"{item.Name}: the entry is damaged, its checksum is {sum.Value:x8} instead of {item.Checksum:x8}.");
+            ZipEntryStream.Unpack(item.Name, item.Length, item.Checksum, () => ZipDirectory.Open(file, item), kept);
             kept.Position = 0;
             return kept;
-        }
-        catch (InvalidDataException e)
-        {
-            kept.Dispose();
-            throw new ModelFormatException($"{item.Name}: the entry is damaged, {e.Message.TrimEnd('.')}.", e);
         }
         catch
         {

@@ -33,7 +33,8 @@ internal static class NetworkStorage
         Stream Open(string name)
         {
             var entry = ZipEntryStream.Open(name, () => ctx.Repository.OpenEntry(ctx.Directory, name));
-            return new ZipEntryStream(entry.Stream, entry, name, Find(name)!);
+            var declared = Find(name)!;
+            return new ZipEntryStream(entry.Stream, entry, name, declared.Length, declared.Crc32);
         }
 
         ZipArchiveEntry? Find(string name) =>

@@ -47,16 +47,7 @@ internal abstract class RowInput(DataViewSchema.Column column)
 
     private static object ReaderOf(DataViewSchema.Column column, DataViewType item) => item switch
     {
-        NumberDataViewType when item.RawType == typeof(float) => new Numbers<float>(float.NaN),
-        NumberDataViewType when item.RawType == typeof(double) => new Numbers<double>(double.NaN),
-        NumberDataViewType when item.RawType == typeof(sbyte) => new Numbers<sbyte>(null),
-        NumberDataViewType when item.RawType == typeof(byte) => new Numbers<byte>(null),
-        NumberDataViewType when item.RawType == typeof(short) => new Numbers<short>(null),
-        NumberDataViewType when item.RawType == typeof(ushort) => new Numbers<ushort>(null),
-        NumberDataViewType when item.RawType == typeof(int) => new Numbers<int>(null),
-        NumberDataViewType when item.RawType == typeof(uint) => new Numbers<uint>(null),
-        NumberDataViewType when item.RawType == typeof(long) => new Numbers<long>(null),
-        NumberDataViewType when item.RawType == typeof(ulong) => new Numbers<ulong>(null),
+        NumberDataViewType when item.RawType != typeof(DataViewRowId) => Activator.CreateInstance(typeof(Numbers<>).MakeGenericType(item.RawType))!,
         BooleanDataViewType => new Booleans(),
         TextDataViewType => new Texts(),
         DateTimeDataViewType => new Dates(),
@@ -79,14 +70,17 @@ internal abstract class RowInput(DataViewSchema.Column column)
         }
     }
 
-    private sealed class Numbers<T>(T? missing) : Values<T>
+    private sealed class Numbers<T> : Values<T>
         where T : struct, INumberBase<T>
     {
+        // Whole numbers have no value that stands for a missing one.
+        private static readonly T? Missing = typeof(T) == typeof(float) || typeof(T) == typeof(double) ? T.CreateChecked(float.NaN) : null;
+
         public override bool TryGet(object? value, out T result)
         {
-            result = missing ?? default;
+            result = Missing ?? default;
             if (value is null)
-                return missing is not null;
+                return Missing is not null;
             if (value is T exact)
             {
                 result = exact;
@@ -109,9 +103,9 @@ internal abstract class RowInput(DataViewSchema.Column column)
 
         public override bool TryGet(ref Utf8JsonReader reader, out T result)
         {
-            result = missing ?? default;
+            result = Missing ?? default;
             return reader.TokenType == JsonTokenType.Null
-                ? missing is not null
+                ? Missing is not null
                 : reader.TokenType == JsonTokenType.Number && T.TryParse(reader.ValueSpan, NumberStyles.Float, CultureInfo.InvariantCulture, out result);
         }
 

@@ -2,18 +2,14 @@ namespace MlNetMlp.Persistence;
 
 /// <summary>A stream whose end is an error, for readers that ask again and again where there is nothing more.</summary>
 /// <param name="content">The stream, seekable; it stays open.</param>
-internal sealed class EndingStream(Stream content) : Stream
+internal sealed class EndingStream(Stream content) : ReadOnlyStream
 {
     // Readers may ask at an end once or twice, to see that there is one.
     private const int MostEmptyReads = 100;
 
     private int _empty;
 
-    public override bool CanRead => true;
-
     public override bool CanSeek => true;
-
-    public override bool CanWrite => false;
 
     public override long Length => content.Length;
 
@@ -23,8 +19,6 @@ internal sealed class EndingStream(Stream content) : Stream
         set => content.Position = value;
     }
 
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
     public override int Read(Span<byte> buffer)
     {
         var read = content.Read(buffer);
@@ -32,13 +26,5 @@ internal sealed class EndingStream(Stream content) : Stream
         return _empty <= MostEmptyReads ? read : throw new EndOfStreamException("it promises more than it holds.");
     }
 
-    public override void Flush()
-    {
-    }
-
     public override long Seek(long offset, SeekOrigin origin) => content.Seek(offset, origin);
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 }

@@ -1,28 +1,12 @@
 namespace MlNetMlp.Persistence;
 
-/// <summary>A part of a seekable stream, read from its beginning to its end.</summary>
+/// <summary>A part of a seekable stream.</summary>
 /// <param name="whole">The stream, which stays open and is read by nobody else meanwhile.</param>
 /// <param name="start">Where the part begins.</param>
 /// <param name="length">Its bytes.</param>
-internal sealed class StreamPart(Stream whole, long start, long length) : Stream
+internal sealed class StreamPart(Stream whole, long start, long length) : ReadOnlyStream
 {
     private long _at;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => length;
-
-    public override long Position
-    {
-        get => _at;
-        set => throw new NotSupportedException();
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
     public override int Read(Span<byte> buffer)
     {
@@ -31,14 +15,4 @@ internal sealed class StreamPart(Stream whole, long start, long length) : Stream
         _at += read;
         return read;
     }
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 }

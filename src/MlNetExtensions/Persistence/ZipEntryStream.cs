@@ -9,40 +9,36 @@ namespace MlNetMlp.Persistence;
 /// <param name="content">The unpacked content.</param>
 /// <param name="owner">What is closed with the stream.</param>
 /// <param name="name">Name of the entry, for errors.</param>
-/// <param name="declared">The entry, which tells length and checksum.</param>
-internal sealed class ZipEntryStream(Stream content, IDisposable owner, string name, ZipArchiveEntry declared) : Stream
+/// <param name="length">Bytes of the content that the zip's directory tells of.</param>
+/// <param name="checksum">The checksum that it tells of.</param>
+internal sealed class ZipEntryStream(Stream content, IDisposable owner, string name, long length, uint checksum) : ReadOnlyStream
 {
     private Crc32 _sum;
-    private long _left = declared.Length;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
+    private long _read;
 
     /// <summary>Reads an entry to its end.</summary>
     /// <param name="entry">The entry.</param>
     /// <exception cref="ModelFormatException">It is damaged; the message names it.</exception>
-    public static void Check(ZipArchiveEntry entry)
+    public static void Check(ZipArchiveEntry entry) => Unpack(entry.FullName, entry.Length, entry.Crc32, entry.Open, Null);
+
+    /// <summary>Unpacks an entry as a whole, and no more of it than it should have.</summary>
+    /// <param name="name">Name of the entry.</param>
+    /// <param name="length">Bytes of the content that the zip's directory tells of.</param>
+    /// <param name="checksum">The checksum that it tells of.</param>
+    /// <param name="open">Opens the unpacked content.</param>
+    /// <param name="target">Gets the content.</param>
+    /// <exception cref="ModelFormatException">It is damaged; the message names it.</exception>
+    public static void Unpack(string name, long length, uint checksum, Func<Stream> open, Stream target)
     {
-        var left = Open(entry.FullName, () =>
+        var read = Open(name, () =>
         {
-            using var content = entry.Open();
-            using var stream = new ZipEntryStream(content, content, entry.FullName, entry);
-            stream.CopyTo(Null);
-            return stream._left;
+            using var content = open();
+            using var stream = new ZipEntryStream(content, content, name, length, checksum);
+            stream.CopyTo(target);
+            return stream._read;
         });
-        if (left > 0)
-            throw Damaged(entry.FullName, "it ends early");
+        if (read < length)
+            throw Damaged(name, "it ends early");
     }
 
     /// <summary>Unpacks an entry, and names it if that fails.</summary>
@@ -63,27 +59,17 @@ internal sealed class ZipEntryStream(Stream content, IDisposable owner, string n
         }
     }
 
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
     public override int Read(Span<byte> buffer)
     {
         var read = content.Read(buffer);
         _sum.Append(buffer[..read]);
-        _left -= read;
-        return read == 0 || _left > 0 || _sum.Value == declared.Crc32
+        _read += read;
+        if (_read > length)
+            throw new ModelFormatException($"{name}: the entry unpacks to more than the {length} bytes that the zip's directory tells of.");
+        return _read < length || _sum.Value == checksum
             ? read
-            : throw Damaged(name, $"its checksum is {_sum.Value:x8} instead of {declared.Crc32:x8}");
+            : throw Damaged(name, $"its checksum is {_sum.Value:x8} instead of {checksum:x8}");
     }
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {
