@@ -5,12 +5,15 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Causal;
 using MlNetMlp.Tabular;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
 
 namespace MlNetMlp.Bench;
 
 /// <summary>
-/// Outcomes under treatments: the closed form of doses, of which the true response is known, and IHDP, whose outcomes are simulated on real covariates. Beside it an S-learner, one
-/// network on covariates and treatment side by side.
+/// Outcomes under treatments: a fit against a loop by hand, the closed form of doses, of which the true response is known, and IHDP, whose outcomes are simulated on real covariates. Beside it
+/// an S-learner, one network on covariates and treatment side by side.
 /// </summary>
 internal static class Causal
 {
@@ -19,6 +22,9 @@ internal static class Causal
     private const int GridDoses = 200;
     private const int IhdpFiles = 5;
     private const int IhdpCovariates = 25;
+    private const int StepRows = 8192;
+    private const int StepBatch = 512;
+    private const int StepEpochs = 5;
 
     // One network or one forest of trees on [covariates, treatment]: the networks with the same optimiser, and two hidden layers as wide as those of the baseline of the papers.
     private static readonly (string Name, Func<MLContext, int, IEstimator<ITransformer>> Trainer)[] SLearners =
@@ -29,9 +35,30 @@ internal static class Causal
         ("S-learner, LightGBM", (ml, _) => ml.Regression.Trainers.LightGbm()),
     ];
 
-    private static readonly Dictionary<string, Action> Parts = new() { ["doses"] = Doses, ["ihdp"] = Ihdp };
+    private static readonly Dictionary<string, Action> Parts = new() { ["steps"] = Steps, ["doses"] = Doses, ["ihdp"] = Ihdp };
 
     public static void Run(ILookup<string, string> options) => Choice.RunParts(options, "causal", Parts);
+
+    private static void Steps()
+    {
+        var (ml, options) = (new MLContext(1), new TransTee.Options { Epochs = StepEpochs, BatchSize = StepBatch, ValidationFraction = 0, Patience = 0, Seed = 1 });
+        var rows = new DoseResponseBenchmark { Rows = StepRows, Seed = 1 }.MakeRows().ToArray();
+        var (view, trainer) = (ml.Data.LoadFromEnumerable(rows), ml.CausalInference.Trainers.TransTee(options));
+        var x = tensor(rows.SelectMany(row => row.Features).ToArray(), StepRows, rows[0].Features.Length);
+        var (t, y) = (tensor(rows.Select(row => row.Treatment).ToArray(), StepRows, 1), tensor(rows.Select(row => row.Label).ToArray(), StepRows, 1));
+        var threads = get_num_threads();
+        var seconds = Clock.Medians(5, () => trainer.Fit(view), () => ByHand(threads), () => ByHand(1));
+        set_num_threads(threads);
+        Console.WriteLine($"steps: {StepEpochs} epochs of {StepRows} rows, {rows[0].Features.Length} covariates and a dose, batch {StepBatch}: fit {seconds[0] * 1e3:F0} ms (reading, model and all), "
+            + $"by hand {seconds[1] * 1e3:F0} ms with {threads} threads, {seconds[2] * 1e3:F0} ms with one, ratio to the faster {seconds[0] / Math.Min(seconds[1], seconds[2]):F2}");
+
+        void ByHand(int count)
+        {
+            set_num_threads(count);
+            using var network = new PlainTee((int)x.shape[1], options);
+            network.Train(x, t, y, options);
+        }
+    }
 
     private static void Doses()
     {
@@ -192,5 +219,81 @@ internal static class Causal
                 schema[name].ColumnType = new VectorDataViewType(NumberDataViewType.Single, width);
             return schema;
         }
+    }
+
+    /// <summary>The same network and loop in plain TorchSharp, for doses.</summary>
+    private sealed class PlainTee : nn.Module<Tensor, Tensor, Tensor>
+    {
+        private readonly Parameter weights;
+        private readonly Parameter biases;
+        private readonly Linear dose;
+        private readonly MultiheadAttention encoder_attention;
+        private readonly LayerNorm encoder_norm;
+        private readonly Sequential encoder_layers;
+        private readonly LayerNorm encoder_last;
+        private readonly Sequential own;
+        private readonly LayerNorm own_norm;
+        private readonly MultiheadAttention decoder_attention;
+        private readonly LayerNorm decoder_norm;
+        private readonly Sequential decoder_layers;
+        private readonly LayerNorm decoder_last;
+        private readonly Sequential outcome;
+        private readonly Dropout dropout;
+
+        public PlainTee(int covariates, TransTee.Options options)
+            : base(nameof(PlainTee))
+        {
+            var (d, leftOut) = (options.EmbedDim, options.Dropout);
+            (weights, biases) = (new Parameter(randn(covariates, d).mul_(0.1)), new Parameter(randn(covariates, d).mul_(0.1)));
+            dose = nn.Linear(1, d);
+            (encoder_attention, decoder_attention) = (nn.MultiheadAttention(d, options.Heads), nn.MultiheadAttention(d, options.Heads));
+            (encoder_norm, encoder_last, own_norm, decoder_norm, decoder_last) = (nn.LayerNorm(d), nn.LayerNorm(d), nn.LayerNorm(d), nn.LayerNorm(d), nn.LayerNorm(d));
+            (encoder_layers, decoder_layers) = (Layers(), Layers());
+            own = nn.Sequential(nn.Linear(d, d), nn.Linear(d, d));
+            outcome = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, 1));
+            dropout = nn.Dropout(leftOut);
+            RegisterComponents();
+
+            Sequential Layers() => nn.Sequential(nn.Linear(d, options.FeedForwardDim), nn.ReLU(), nn.Linear(options.FeedForwardDim, d), nn.Dropout(leftOut));
+        }
+
+        // Attention of TorchSharp reads [tokens, rows, d].
+        public override Tensor forward(Tensor x, Tensor t)
+        {
+            var e = (x.unsqueeze(2) * weights + biases).transpose(0, 1);
+            e = encoder_norm.call(e + dropout.call(Read(encoder_attention, e, e)));
+            e = encoder_last.call(e + encoder_layers.call(e));
+            var q = dose.call(t).unsqueeze(0);
+            q = own_norm.call(q + dropout.call(own.call(q)));
+            q = decoder_norm.call(q + dropout.call(Read(decoder_attention, q, e)));
+            return outcome.call(decoder_last.call(q + decoder_layers.call(q))).squeeze(0);
+        }
+
+        public void Train(Tensor x, Tensor t, Tensor y, TransTee.Options options)
+        {
+            var count = x.shape[0];
+            var (standardX, standardT, standardY) = ((x - x.mean([0])) / x.std(0), (t - t.mean()) / t.std(), (y - y.mean()) / y.std());
+            using var optimizer = optim.AdamW(parameters(), lr: options.LearningRate, weight_decay: options.WeightDecay);
+            var steps = StepEpochs * (count / StepBatch);
+            var schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, steps);
+            train();
+            for (var epoch = 0; epoch < StepEpochs; epoch++)
+            {
+                using var order = randperm(count);
+                for (long start = 0; start < count; start += StepBatch)
+                {
+                    using var scope = NewDisposeScope();
+                    var index = order.narrow(0, start, Math.Min(StepBatch, count - start));
+                    optimizer.zero_grad();
+                    var loss = nn.functional.mse_loss(call(standardX.index_select(0, index), standardT.index_select(0, index)), standardY.index_select(0, index));
+                    loss.backward();
+                    nn.utils.clip_grad_norm_(parameters(), 1);
+                    optimizer.step();
+                    schedule.step();
+                }
+            }
+        }
+
+        private static Tensor Read(MultiheadAttention attention, Tensor query, Tensor tokens) => attention.call(query, tokens, tokens, null!, false, null!).Item1;
     }
 }

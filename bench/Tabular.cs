@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
@@ -19,12 +21,17 @@ internal static class Tabular
     private const string Peer = "LightGbm";
     private const int WarmingRows = 200;
 
+    private static readonly JsonSerializerOptions Numbers = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+
     private static readonly TabularMethod[] Methods =
     [
         Network("TabularNetwork", new()),
         Network("Fast", TabularNetwork.Options.Fast),
         new(Peer, (r, _, _) => r.LightGbm(), (b, _, _) => b.LightGbm(), (m, _, _, _) => m.LightGbm()),
         new("FastTree", (r, _, _) => r.FastTree(), (b, _, _) => b.FastTree(), (m, b, _, _) => m.OneVersusAll(b.FastTree())),
+        Python("XGBoost", "xgb", "xgboost"),
+        Python("HistGradientBoosting", "hgb", "sklearn"),
+        Python("MLP of scikit-learn", "mlp", "sklearn"),
         new("ScaledMlp", (r, _, seed) => r.ScaledMlp(new ScaledMlp.Options { Seed = seed }), (b, _, seed) => b.ScaledMlp(new ScaledMlp.Options { Seed = seed }), (m, _, _, seed) => m.ScaledMlp(new ScaledMlp.Options { Seed = seed })) { NeedsNumbers = true },
         new("GradientBoostedNetwork", (r, _, _) => r.GradientBoostedNetwork(), (b, _, _) => b.GradientBoostedNetwork(), (m, _, _, _) => m.GradientBoostedNetwork()) { NeedsNumbers = true },
         new("RandomFeatureNetwork", (r, _, _) => r.RandomFeatureNetwork(), (b, _, _) => b.RandomFeatureNetwork(), (m, _, _, _) => m.RandomFeatureNetwork()) { NeedsNumbers = true },
@@ -40,10 +47,27 @@ internal static class Tabular
 
         /// <summary>Whether it cannot do with NaN.</summary>
         public bool NeedsNumbers { get; init; }
+
+        /// <summary>What <c>peers/tabular.py</c> knows it by, where it is a program in Python.</summary>
+        public string? PythonName { get; init; }
+
+        /// <summary>The module of Python that it needs.</summary>
+        public string PythonModule { get; init; } = "sklearn";
     }
 
-    /// <summary>What a fit gives: the measures of its task, of which the less the better, and seconds.</summary>
-    private readonly record struct Result(double Error, double LogLoss, double Auc, double FitSeconds, double ScoreSeconds);
+    /// <summary>What a fit gives: the measures of its task, of which the less the better but of the area, and seconds; not a number where it failed.</summary>
+    private sealed record Result(double Error, double LogLoss, double Auc, double FitSeconds, double ScoreSeconds)
+    {
+        public static Result Failed { get; } = new(double.NaN, double.NaN, double.NaN, double.NaN, double.NaN);
+    }
+
+    /// <summary>What was measured, in the file that <c>keep=file</c> names.</summary>
+    private sealed record Kept(string Set, string Method, int Seed, int Rows, Result Result);
+
+    private static TabularMethod Python(string name, string pythonName, string module) =>
+        new(name, Never, Never, (_, _, _, _) => throw new NotSupportedException()) { PythonName = pythonName, PythonModule = module };
+
+    private static IEstimator<ITransformer> Never<T>(T trainers, TabularTable table, int seed) => throw new NotSupportedException();
 
     private static TabularMethod Network(string name, TabularNetwork.Options options)
     {
@@ -75,22 +99,42 @@ internal static class Tabular
         var methods = Choice.Of(options, "methods", "tabular", [.. Methods, .. Variants(options)], method => method.Name);
         if (sets is null || methods is null)
             return;
+        methods = [.. methods.Where(method => method.PythonName is null || PythonPeer.Has(method.Name, "numpy", "sklearn", method.PythonModule))];
         var seeds = options["seeds"].Select(word => int.Parse(word, CultureInfo.InvariantCulture)).FirstOrDefault(1);
         var most = options["rows"].Select(word => int.Parse(word, CultureInfo.InvariantCulture)).FirstOrDefault();
+        var keep = options["keep"].LastOrDefault();
+        var known = (keep is not null && File.Exists(keep) ? File.ReadLines(keep) : []).Select(line => JsonSerializer.Deserialize<Kept>(line, Numbers)!)
+            .ToDictionary(kept => (kept.Set, kept.Method, kept.Seed, kept.Rows), kept => kept.Result);
         var scratch = Directory.CreateTempSubdirectory("tabular").FullName;
         var results = new List<(TabularTable Table, Result[] Results)>();
         try
         {
-            Console.WriteLine($"| data set | rows | {string.Join(" | ", methods.Select(method => method.Name))} |");
-            Console.WriteLine($"| --- | --- |{string.Concat(methods.Select(_ => " --- |"))}");
+            var isWarm = false;
             foreach (var set in sets)
             {
                 var table = set.Read(new MLContext(1), folder, 0, most, scratch);
-                if (results.Count == 0)
-                    Array.ForEach(methods, method => Fit(method, set.Read(new MLContext(1), folder, 0, WarmingRows, scratch), 1));
-                Console.Write($"| {set.Name} | {table.TrainRows} + {table.TestRows} |");
-                results.Add((table, [.. methods.Select(method => Mean([.. Enumerable.Range(0, seeds).Select(seed => Fit(method, seed == 0 ? table : set.Read(new MLContext(1), folder, seed, most, scratch), seed + 1))], set.Task))]));
-                Console.WriteLine();
+                var found = new List<Result[]>();
+                for (var seed = 0; seed < seeds; seed++)
+                {
+                    var split = seed == 0 ? table : set.Read(new MLContext(1), folder, seed, most, scratch);
+                    found.Add([.. methods.Select(method => Measure(method, split, seed + 1))]);
+                }
+
+                results.Add((table, [.. methods.Select((_, m) => Mean([.. found.Select(all => all[m])]))]));
+            }
+
+            Result Measure(TabularMethod method, TabularTable table, int seed)
+            {
+                if (known.TryGetValue((table.Set.Name, method.Name, seed, most), out var result))
+                    return result;
+                if (!isWarm)
+                    Array.ForEach(methods, other => Fit(other, sets[0].Read(new MLContext(1), folder, 0, WarmingRows, scratch), 1));
+                isWarm = true;
+                result = Fit(method, table, seed);
+                Console.WriteLine($"{table.Set.Name}, seed {seed}, {method.Name}: {Text(result, table)}");
+                if (keep is not null)
+                    File.AppendAllText(keep, JsonSerializer.Serialize(new Kept(table.Set.Name, method.Name, seed, most, result), Numbers) + "\n");
+                return result;
             }
         }
         finally
@@ -98,58 +142,127 @@ internal static class Tabular
             Directory.Delete(scratch, recursive: true);
         }
 
-        Summarize(methods, results);
-
+        var report = Report.Of(options, "tabular", "Tables");
+        report.Say(
+            $"{seeds} seed{(seeds > 1 ? "s" : "")}, the splits that the tables come with, {(most > 0 ? $"at most {most} rows to train on" : "all rows")}. RMSE of regression; else errors in percent / log-loss in "
+            + "nats / area under the ROC curve of two classes; seconds of a fit. Every method with its defaults, but for the MLP of scikit-learn, which has two layers of 256 units, standardised numbers and "
+            + "early stopping. Methods that read no keys get them one-hot, and the mean for missing numbers where they cannot do with NaN.");
+        report.Add("By table", ["table", "rows", .. methods.Select(method => method.Name)], [.. results.Select(x => (string[])
+            [x.Table.Set.Name, $"{x.Table.TrainRows} + {x.Table.TestRows}", .. x.Results.Select(result => Text(result, x.Table))])]);
+        Summarize(report, methods, results);
+        report.Save();
     }
 
-    private static Result Mean(Result[] results, TabularTask task)
+    private static Result Mean(Result[] results) =>
+        new(results.Average(x => x.Error), results.Average(x => x.LogLoss), results.Average(x => x.Auc), results.Average(x => x.FitSeconds), results.Average(x => x.ScoreSeconds));
+
+    private static string Text(Result result, TabularTable table) => double.IsNaN(result.Error) ? "failed" : table.Set.Task switch
     {
-        var mean = new Result(results.Average(x => x.Error), results.Average(x => x.LogLoss), results.Average(x => x.Auc), results.Average(x => x.FitSeconds), results.Average(x => x.ScoreSeconds));
-        Console.Write(task switch
-        {
-            TabularTask.Regression => $" {mean.Error:G4} ({mean.FitSeconds:F1} s) |",
-            TabularTask.Binary => $" {100 * mean.Error:F2} / {mean.LogLoss:F4} / {mean.Auc:F4} ({mean.FitSeconds:F1} s) |",
-            _ => $" {100 * mean.Error:F2} / {mean.LogLoss:F4} ({mean.FitSeconds:F1} s) |",
-        });
-        return mean;
-    }
+        TabularTask.Regression => $"{result.Error:G4} ({result.FitSeconds:F1} s)",
+        TabularTask.Binary => $"{100 * result.Error:F2} / {result.LogLoss:F4} / {result.Auc:F4} ({result.FitSeconds:F1} s)",
+        _ => $"{100 * result.Error:F2} / {result.LogLoss:F4} ({result.FitSeconds:F1} s)",
+    };
 
-    private static void Summarize(TabularMethod[] methods, List<(TabularTable Table, Result[] Results)> results)
+    private static void Summarize(Report report, TabularMethod[] methods, List<(TabularTable Table, Result[] Results)> results)
     {
         var peer = Array.FindIndex(methods, method => method.Name == Peer);
-        var (measures, classes) = (new List<double[]>(), results.Where(x => x.Table.Classes > 0).ToArray());
-        var numbers = results.Where(x => x.Table.Classes == 0).ToArray();
-        Console.WriteLine("\nRMSE of regression; else errors in percent / log-loss in nats / area under the ROC curve of two classes; seconds of a fit.\n");
-        Console.WriteLine($"| | {string.Join(" | ", methods.Select(method => method.Name))} |\n| --- |{string.Concat(methods.Select(_ => " --- |"))}");
-        Line("mean rank", m => results.Average(x => Rank(x.Results, m, x.Table.Classes > 0)).ToString("F2", CultureInfo.InvariantCulture));
-        Line("seconds, median", m => results.Select(x => x.Results[m].FitSeconds).Order().ElementAt(results.Count / 2).ToString("F1", CultureInfo.InvariantCulture));
-        Line("scoring, µs a row, median", m => results.Select(x => 1e6 * x.Results[m].ScoreSeconds / x.Table.TestRows).Order().ElementAt(results.Count / 2).ToString("F1", CultureInfo.InvariantCulture));
-        if (peer < 0)
-            return;
-        Line($"RMSE / that of {Peer}, geometric mean (won)", m => Ratio(numbers, x => x.Error, m));
-        Line($"error / that of {Peer} (won)", m => Ratio(classes, x => x.Error, m));
-        Line($"log-loss / that of {Peer} (won)", m => Ratio(classes, x => x.LogLoss, m));
-        Line($"1 - AUC / that of {Peer} (won)", m => Ratio([.. classes.Where(x => x.Table.Set.Task == TabularTask.Binary)], x => 1 - x.Auc, m));
+        var (numbers, classes) = (results.Where(x => x.Table.Classes == 0).ToArray(), results.Where(x => x.Table.Classes > 0).ToArray());
+        var lines = new List<string[]>();
+        Line("mean rank", m => $"{results.Average(x => Rank(x.Results, m, x.Table.Classes > 0)):F2}");
+        Line("seconds of a fit, median", m => $"{results.Select(x => x.Results[m].FitSeconds).Order().ElementAt(results.Count / 2):F1}");
+        Line("scoring, µs a row, median", m => $"{results.Select(x => 1e6 * x.Results[m].ScoreSeconds / x.Table.TestRows).Order().ElementAt(results.Count / 2):F1}");
+        if (peer >= 0)
+        {
+            Line($"RMSE / that of {Peer}, geometric mean (won)", m => Ratio(numbers, x => x.Error, m));
+            Line($"error / that of {Peer} (won)", m => Ratio(classes, x => x.Error, m));
+            Line($"log-loss / that of {Peer} (won)", m => Ratio(classes, x => x.LogLoss, m));
+            Line($"1 - area / that of {Peer} (won)", m => Ratio([.. classes.Where(x => x.Table.Set.Task == TabularTask.Binary)], x => 1 - x.Auc, m));
+            Line($"better than {Peer} in RMSE, accuracy or area", m => $"{results.Count(x => IsBetter(x.Results[m], x.Results[peer], x.Table))} of {results.Count}");
+            Line($"worst RMSE or accuracy beside that of {Peer}", m =>
+                results.Select(x => (x.Table.Set.Name, Worse: Worse(x.Results[m], x.Results[peer], x.Table))).MaxBy(x => x.Worse) is var worst ? $"{100 * worst.Worse:F1} % worse ({worst.Name})" : "");
+        }
 
-        void Line(string name, Func<int, string> cell) => Console.WriteLine($"| {name} | {string.Join(" | ", methods.Select((_, m) => cell(m)))} |");
+        report.Add("Over all tables", ["", .. methods.Select(method => method.Name)], lines);
+        report.Chart("ranks", "Rank of each method on each table (1 is best)", plot =>
+        {
+            for (var m = 0; m < methods.Length; m++)
+            {
+                var line = plot.Add.Scatter(results.Select((_, i) => (double)i).ToArray(), results.Select(x => Rank(x.Results, m, x.Table.Classes > 0)).ToArray());
+                (line.LegendText, line.LineWidth, line.MarkerSize) = (methods[m].Name, m == 0 ? 3 : 0, m == 0 ? 10 : 6);
+            }
+
+            plot.Axes.Bottom.SetTicks([.. results.Select((_, i) => (double)i)], [.. results.Select(x => x.Table.Set.Name)]);
+            plot.Axes.Bottom.TickLabelStyle.Rotation = 60;
+            plot.Axes.Bottom.TickLabelStyle.Alignment = ScottPlot.Alignment.MiddleLeft;
+            plot.Axes.Bottom.MinimumSize = 140;
+            plot.YLabel("rank");
+            plot.Axes.InvertY();
+            plot.ShowLegend(ScottPlot.Edge.Right);
+        });
+        report.Chart("time", "Seconds of a fit, median, and mean rank", plot =>
+        {
+            for (var m = 0; m < methods.Length; m++)
+            {
+                var (x, y) = (Math.Log10(results.Select(all => all.Results[m].FitSeconds).Order().ElementAt(results.Count / 2)), results.Average(all => Rank(all.Results, m, all.Table.Classes > 0)));
+                if (!double.IsFinite(x))
+                    continue;
+                plot.Add.Marker(x, y, size: 10);
+                plot.Add.Text($" {methods[m].Name}", x, y);
+            }
+
+            plot.Axes.Bottom.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { LabelFormatter = power => $"{Math.Pow(10, power):G2}" };
+            plot.XLabel("seconds");
+            plot.YLabel("mean rank");
+            plot.Axes.Margins(0.3, 0.1);
+            plot.Axes.InvertY();
+        });
+
+        void Line(string name, Func<int, string> cell) => lines.Add([name, .. methods.Select((_, m) => cell(m))]);
 
         // A half row more or less keeps a ratio of two perfect results within bounds.
-        string Ratio((TabularTable Table, Result[] Results)[] some, Func<Result, double> measure, int m) => some.Length == 0 ? "-" : string.Create(
-            CultureInfo.InvariantCulture,
-            $"{Math.Exp(some.Average(x => Math.Log((measure(x.Results[m]) + Least(x.Table)) / (measure(x.Results[peer]) + Least(x.Table))))):F3} ({some.Count(x => measure(x.Results[m]) < measure(x.Results[peer]))}/{some.Length})");
+        string Ratio((TabularTable Table, Result[] Results)[] some, Func<Result, double> measure, int m)
+        {
+            some = [.. some.Where(x => !double.IsNaN(x.Results[m].Error))];
+            return some.Length == 0 ? "-" :
+                $"{Math.Exp(some.Average(x => Math.Log((measure(x.Results[m]) + Least(x.Table)) / (measure(x.Results[peer]) + Least(x.Table))))):F3} ({some.Count(x => measure(x.Results[m]) < measure(x.Results[peer]))}/{some.Length})";
+        }
+
+        static bool IsBetter(Result mine, Result other, TabularTable table) => mine.Error < other.Error || (table.Set.Task == TabularTask.Binary && mine.Auc > other.Auc);
+
+        static double Worse(Result mine, Result other, TabularTable table) => table.Classes == 0 ? (mine.Error / other.Error) - 1 : 1 - ((1 - mine.Error) / (1 - other.Error));
 
         static double Least(TabularTable table) => table.Classes == 0 ? 0 : 0.5 / table.TestRows;
 
+        // What failed is behind all others.
         static double Rank(Result[] all, int m, bool isClass)
         {
             var rank = Place(x => x.Error);
             return isClass ? (rank + Place(x => x.LogLoss)) / 2 : rank;
 
-            double Place(Func<Result, double> measure) => 1 + all.Count(x => measure(x) < measure(all[m])) + ((all.Count(x => measure(x) == measure(all[m])) - 1) / 2.0);
+            double Place(Func<Result, double> measure)
+            {
+                double[] values = [.. all.Select(x => double.IsNaN(x.Error) ? double.PositiveInfinity : measure(x))];
+                return 1 + values.Count(x => x < values[m]) + ((values.Count(x => x == values[m]) - 1) / 2.0);
+            }
         }
     }
 
     private static Result Fit(TabularMethod method, TabularTable table, int seed)
+    {
+        try
+        {
+            return method.PythonName is null ? FitHere(method, table, seed)
+                : PythonPeer.RunFile("tabular.py", method.PythonName, table.TrainFile, table.TestFile, $"{table.Classes}", $"{table.Numbers}", $"{seed}") is [var error, var logLoss, var auc, var fit, var score]
+                ? new(error, logLoss, auc, fit, score) : Result.Failed;
+        }
+        catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or OutOfMemoryException)
+        {
+            Console.WriteLine($"{table.Set.Name}, {method.Name}: {failure.Message}");
+            return Result.Failed;
+        }
+    }
+
+    private static Result FitHere(TabularMethod method, TabularTable table, int seed)
     {
         var ml = new MLContext(seed);
         IEstimator<ITransformer> label = table.Set.Task switch

@@ -113,15 +113,21 @@ internal sealed record TabularSet(string Name, TabularTask Task, string File, st
         var numbers = used.Where(i => train.Concat(test).All(line => MissingWords.Contains(line[i]) || float.TryParse(line[i], CultureInfo.InvariantCulture, out _))).ToArray();
         var keys = used.Except(numbers).ToArray();
         var classes = Task == TabularTask.Regression ? [] : train.Concat(test).Select(line => Class(line[label])).Distinct().Order(StringComparer.Ordinal).ToArray();
-        return new(this, Load("train", train), Load("test", test), [.. keys.Select(Name)], numbers.Length, train.Length, test.Length, classes.Length);
+        var (trainFile, testFile) = (Write("train", train), Write("test", test));
+        return new(this, trainFile, testFile, Load(trainFile), Load(testFile), [.. keys.Select(Name)], numbers.Length, train.Length, test.Length, classes.Length);
 
         string Name(int column) => $"Key {header[column]}";
 
-        IDataView Load(string name, string[][] rows)
+        string Write(string name, string[][] rows)
         {
             var path = Path.Combine(scratch, $"{this.Name}.{split}.{most}.{name}.tsv");
             System.IO.File.WriteAllLines(path, rows.Select(line =>
                 string.Join('\t', numbers.Select(i => MissingWords.Contains(line[i]) ? "NaN" : line[i]).Prepend(Target(line[label])).Concat(keys.Select(i => MissingWords.Contains(line[i]) ? "" : line[i])))));
+            return path;
+        }
+
+        IDataView Load(string path)
+        {
             List<TextLoader.Column> columns = [new("Target", DataKind.Single, 0)];
             if (numbers.Length > 0)
                 columns.Add(new("Numbers", DataKind.Single, 1, numbers.Length));
@@ -200,6 +206,8 @@ internal sealed record TabularSet(string Name, TabularTask Task, string File, st
 
 /// <summary>A table, split.</summary>
 /// <param name="Set">Where it comes from.</param>
+/// <param name="TrainFile">Rows to train on: tab-separated target, numbers and texts.</param>
+/// <param name="TestFile">Rows to judge by.</param>
 /// <param name="Train">Rows to train on, with the columns Target, Numbers and those of texts.</param>
 /// <param name="Test">Rows to judge by.</param>
 /// <param name="Keys">Columns of texts.</param>
@@ -207,4 +215,5 @@ internal sealed record TabularSet(string Name, TabularTask Task, string File, st
 /// <param name="TrainRows">Number of rows to train on.</param>
 /// <param name="TestRows">Number of rows to judge by.</param>
 /// <param name="Classes">Number of classes; 0 for regression.</param>
-internal sealed record TabularTable(TabularSet Set, IDataView Train, IDataView Test, string[] Keys, int Numbers, int TrainRows, int TestRows, int Classes);
+internal sealed record TabularTable(
+    TabularSet Set, string TrainFile, string TestFile, IDataView Train, IDataView Test, string[] Keys, int Numbers, int TrainRows, int TestRows, int Classes);
