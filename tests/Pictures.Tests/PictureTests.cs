@@ -30,6 +30,16 @@ public sealed class PictureTests
         ExplanationPicture.Bars(["b"], [-2]), ExplanationPicture.Bars(["a", "b", "c"], [1, -2, 0], mostBars: 1));
 
     [Fact]
+    public void Searches_show_what_did_not_fail()
+    {
+        Tuning.TuningTrial[] trials = [new(0, [], 1, [2], 1), new(1, ["a"], 0.5, [1], 1), new(2, ["b"], 0.5, [], 0, "no"), new(1, ["a"], 1, [1.5], 2)];
+        Assert.Equal((300, 200), Size(TuningPicture.Trials(trials, "RMSE", "search", 300, 200)));
+        Assert.Equal(TuningPicture.Trials(trials), TuningPicture.Trials([trials[0], trials[1], trials[3]]));
+        Assert.NotEqual(TuningPicture.Trials(trials), TuningPicture.Trials(trials[..3]));
+        Assert.Equal((300, 200), Size(TuningPicture.Trials([], width: 300, height: 200)));
+    }
+
+    [Fact]
     public void Heat_maps_and_curves_have_the_size_that_is_asked_for()
     {
         Assert.Equal((200, 150), Size(ExplanationPicture.HeatMap([1, 2, -3, 0, 0, 1], 2, 3, "<map>", 200, 150)));

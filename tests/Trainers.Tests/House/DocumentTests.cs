@@ -18,13 +18,13 @@ namespace MlNetMlp.Tests;
 public sealed partial class DocumentTests
 {
     public static IEnumerable<object[]> Pages =>
-        Directory.GetFiles(Repository.At("docs", "methods"), "*.md").Select(path => new object[] { Path.GetFileName(path) });
+        Directory.GetFiles(Repository.At("docs", "methods"), "*.md").Select(path => "methods/" + Path.GetFileName(path)).Append("tuning.md").Select(page => new object[] { page });
 
     [Theory]
     [MemberData(nameof(Pages))]
     public async Task The_example_of_a_page_runs(string page)
     {
-        var examples = CodeBlocks().Matches(Repository.Read("docs", "methods", page)).Select(match => match.Groups[1].Value).ToArray();
+        var examples = CodeBlocks().Matches(Repository.Read("docs", page)).Select(match => match.Groups[1].Value).ToArray();
         Assert.NotEmpty(examples);
         var before = Environment.CurrentDirectory;
         var folder = Directory.CreateTempSubdirectory("docs").FullName;
