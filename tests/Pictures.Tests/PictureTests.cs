@@ -71,12 +71,14 @@ public sealed class PictureTests
         var path = Path.GetTempFileName();
         try
         {
-            new ExplanationReport("A & B").Add("<b>Row</b> \"1\"", "x < y", png).Save(path);
+            new ExplanationReport("A & B").Add("<b>Row</b> \"1\"", "x < y", png).AddTable("Table", "", ["a<b", "c"], [["1", "<2>"]]).Save(path);
             var html = File.ReadAllText(path);
             Assert.Contains("<h1>A &amp; B</h1>", html, StringComparison.Ordinal);
             Assert.Contains("<h2>&lt;b&gt;Row&lt;/b&gt; &quot;1&quot;</h2>", html, StringComparison.Ordinal);
             Assert.Contains("x &lt; y", html, StringComparison.Ordinal);
             Assert.DoesNotContain("<b>", html, StringComparison.Ordinal);
+            Assert.Contains("<tr><th>a&lt;b</th><th>c</th></tr>\n<tr><td>1</td><td>&lt;2&gt;</td></tr>\n", html, StringComparison.Ordinal);
+            Assert.Throws<ArgumentException>(() => new ExplanationReport("").AddTable("", "", ["a"], [["1", "2"]]));
             Assert.Contains("src=\"data:image/png;base64," + Convert.ToBase64String(png) + "\"", html, StringComparison.Ordinal);
         }
         finally
