@@ -3,8 +3,8 @@ using MlNetMlp.Bench;
 using MlNetMlp.Runtime;
 
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
-string[] names = [.. args.Where(word => !word.Contains('='))];
-var options = args.Except(names).Select(word => word.Split('=', 2)).ToLookup(pair => pair[0], pair => pair[1]);
+string[] names = [.. args.Where(word => !word.Contains('=') && !word.StartsWith("--", StringComparison.Ordinal))];
+var options = args.Except(names).Select(word => word.TrimStart('-').Split('=', 2)).ToLookup(pair => pair[0], pair => pair.Length > 1 ? pair[1] : "");
 var benchmarks = new Dictionary<string, Action>
 {
     ["loop"] = TrainingLoop.Run,
@@ -31,14 +31,22 @@ var benchmarks = new Dictionary<string, Action>
     ["table"] = () => Table.Run(options),
     ["tabular"] = () => Tabular.Run(options),
     ["tabulartime"] = TabularTime.Run,
+    ["scaling"] = () => Scaling.Run(options),
+    ["gpu"] = () => Gpu.Run(options),
 };
+if (names is [Scaling.Child])
+{
+    Scaling.RunChild(options);
+    return 0;
+}
+
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=Option:value,…, fields, images, causal and codes parts=a,b, forecastfull minutes=n");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=Option:value,…, fields, images, causal and codes parts=a,b, forecastfull minutes=n; scaling and gpu take --quick; out=folder writes the reports of tabular, scaling and gpu there");
     return 2;
 }
 
 Console.WriteLine($"{Environment.ProcessorCount} cores, .NET {Environment.Version}, {LibTorch.Load()}");
 foreach (var name in names)
     benchmarks[name]();
-return 0;
+return Environment.ExitCode;

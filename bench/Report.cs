@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using System.Globalization;
+using System.Reflection;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -107,7 +107,7 @@ internal sealed class Report(string name, string title, string? folder)
         System.IO.File.WriteAllText(Path.Combine(folder, $"{name}.json"), JsonSerializer.Serialize(new File(title, Machine, command, _tables), Indented) + "\n");
     }
 
-    private static string VersionOf(Type type) => FileVersionInfo.GetVersionInfo(type.Assembly.Location).ProductVersion?.Split('+')[0] ?? "?";
+    private static string VersionOf(Type type) => type.Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "?";
 
     private static string Processor() => !System.IO.File.Exists("/proc/cpuinfo")
         ? System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString()

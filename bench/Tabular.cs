@@ -84,7 +84,7 @@ internal static class Tabular
     private static IEnumerable<TabularMethod> Variants(ILookup<string, string> options) => options["with"].Select(text => Network(text, OptionsOf(text)));
 
     private static TabularNetwork.Options OptionsOf(string text) => MlNetMlp.Methods.NetworkOptions.FromJson<TabularNetwork.Options>(
-        "{" + string.Join(',', text.Split(',').Select(pair => pair.Split(':')).Select(pair => $"\"{pair[0]}\":{(char.IsAsciiLetter(pair[1][0]) && pair[1] is not ("true" or "false" or "null") ? $"\"{pair[1]}\"" : pair[1])}")) + "}");
+        "{" + string.Join(',', text.Split(',').Select(pair => pair.Split(':')).Select(pair => $"\"{JsonNamingPolicy.CamelCase.ConvertName(pair[0])}\":{(char.IsAsciiLetter(pair[1][0]) && pair[1] is not ("true" or "false" or "null") ? $"\"{pair[1]}\"" : pair[1])}")) + "}");
 
     public static void Run(ILookup<string, string> options)
     {
@@ -188,7 +188,7 @@ internal static class Tabular
             for (var m = 0; m < methods.Length; m++)
             {
                 var line = plot.Add.Scatter(results.Select((_, i) => (double)i).ToArray(), results.Select(x => Rank(x.Results, m, x.Table.Classes > 0)).ToArray());
-                (line.LegendText, line.LineWidth, line.MarkerSize) = (methods[m].Name, m == 0 ? 3 : 0, m == 0 ? 10 : 6);
+                (line.LegendText, line.LineWidth, line.MarkerSize) = (methods[m].Name, 0, m == 0 ? 12 : 7);
             }
 
             plot.Axes.Bottom.SetTicks([.. results.Select((_, i) => (double)i)], [.. results.Select(x => x.Table.Set.Name)]);
@@ -297,14 +297,16 @@ internal static class Tabular
             case TabularTask.Regression:
                 return new(ml.Regression.Evaluate(scored).RootMeanSquaredError, 0, 0, fit, score);
             case TabularTask.Binary:
-                // ML.NET's is in bits.
                 var binary = ml.BinaryClassification.Evaluate(scored);
-                return new(1 - binary.Accuracy, binary.LogLoss * Math.Log(2), binary.AreaUnderRocCurve, fit, score);
+                return new(1 - binary.Accuracy, LogLoss(scored.GetColumn<float>("Probability").Zip(scored.GetColumn<bool>("Label"), (p, label) => label ? p : 1 - p)), binary.AreaUnderRocCurve, fit, score);
             default:
                 var several = ml.MulticlassClassification.Evaluate(scored);
-                return new(1 - several.MicroAccuracy, several.LogLoss, 0, fit, score);
+                return new(1 - several.MicroAccuracy, LogLoss(scored.GetColumn<float[]>("Score").Zip(scored.GetColumn<uint>("Label"), (p, label) => p[label - 1])), 0, fit, score);
         }
     }
+
+    // In nats; a probability of zero is not the end of the world, as in scikit-learn.
+    private static double LogLoss(IEnumerable<float> probabilities) => probabilities.Average(p => -Math.Log(Math.Max(p, 1e-15)));
 
     private static void Read<T>(IDataView rows, string column)
     {

@@ -26,12 +26,15 @@ public class TorchBackendTests
     }
 
     [Fact]
+    public void NoneTakesTheLibTorchOfTheMachine() => Assert.Empty(TorchPackages("-p:TorchBackend=none"));
+
+    [Fact]
     public void AnUnknownBackendStopsTheRestoreWithOneMessage()
     {
         var (exitCode, output) = MsBuild("-t:CollectPackageReferences", "-p:TorchBackend=tpu");
 
         Assert.NotEqual(0, exitCode);
-        Assert.Contains("TorchBackend is 'tpu', but it has to be cpu (the default) or cuda.", output, StringComparison.Ordinal);
+        Assert.Contains("TorchBackend is 'tpu', but it has to be cpu (the default), cuda or none.", output, StringComparison.Ordinal);
     }
 
     private static string[] TorchPackages(params string[] arguments)
