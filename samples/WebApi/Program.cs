@@ -16,10 +16,13 @@ if (!File.Exists(path))
     Training.Save(ml, path);
 
 // One scorer for all requests; a file that replaces the old one is loaded within a second, one that is damaged or names strange code is not.
-// An explanation takes some hundred predictions: who does not ask for it does not wait for it.
 var options = new WatchedModelOptions { OutputColumns = ["Score", "Probability", "PredictedLabel"], AllowedAssemblies = ModelFile.KnownAssemblies };
 using var model = new WatchedModel(ml, path, options);
-using var explained = new WatchedModel(ml, path, options with { OutputColumns = [.. options.OutputColumns, "FeatureContributions"] });
+
+// An explanation takes some hundred predictions: who does not ask for it does not wait for it. It is one of the same model, whichever that is.
+RowScorer Explaining() => model.Model.CreateRowScorer(model.InputSchema, [.. options.OutputColumns, "FeatureContributions"]);
+var explaining = Explaining();
+model.Reloaded += (_, _) => explaining = Explaining();
 var counters = new Counters();
 var page = new StreamReader(Assembly.GetExecutingAssembly().GetManifestResourceStream("page.html")!).ReadToEnd();
 
@@ -31,8 +34,8 @@ var app = builder.Build();
 model.Reloaded += (_, _) => Console.WriteLine($"Model {model.Version} is loaded.");
 model.Failed += (_, e) => Console.Error.WriteLine($"The model stays as it is: {e.GetException().Message}");
 
-app.MapPost("/predict", (HttpRequest request, HttpResponse response) => Answer(model, request, response));
-app.MapPost("/explain", (HttpRequest request, HttpResponse response) => Answer(explained, request, response));
+app.MapPost("/predict", (HttpRequest request, HttpResponse response) => Answer(model.Scorer, request, response));
+app.MapPost("/explain", (HttpRequest request, HttpResponse response) => Answer(explaining, request, response));
 app.MapGet("/columns", () => Results.Text(Training.Columns(model)));
 app.MapGet("/health", () => Results.Text($"model {model.Version}\n"));
 app.MapGet("/metrics", () => Results.Text(counters.ToPrometheus(model.Version), "text/plain; version=0.0.4"));
@@ -41,14 +44,14 @@ Console.WriteLine($"Serving {Path.GetFullPath(path)}; stop with Ctrl+C.");
 app.Run();
 return 0;
 
-async Task Answer(WatchedModel asked, HttpRequest request, HttpResponse response)
+async Task Answer(RowScorer scorer, HttpRequest request, HttpResponse response)
 {
     var start = TimeProvider.System.GetTimestamp();
     var row = await request.BodyReader.ReadAtLeastAsync((int)(request.ContentLength ?? 1));
     try
     {
         response.ContentType = "application/json";
-        asked.Scorer.ScoreJson(row.Buffer.IsSingleSegment ? row.Buffer.FirstSpan : row.Buffer.ToArray(), response.BodyWriter);
+        scorer.ScoreJson(row.Buffer.IsSingleSegment ? row.Buffer.FirstSpan : row.Buffer.ToArray(), response.BodyWriter);
         counters.Answered(TimeProvider.System.GetElapsedTime(start));
         await response.BodyWriter.FlushAsync();
     }

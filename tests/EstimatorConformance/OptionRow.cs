@@ -74,6 +74,16 @@ public sealed partial record OptionRow(string Name, MemberInfo Member, object? D
         }
     }
 
+    /// <summary>The options that a type declares, without those that lie within them.</summary>
+    /// <param name="options">Options as they are by default.</param>
+    /// <param name="declaring">The type; null for that of the options and those of its base types that are of the same assembly.</param>
+    /// <returns>The options, in the order of their declaration.</returns>
+    public static IEnumerable<OptionRow> Own(object options, Type? declaring = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return Of(options).Where(row => (declaring is null ? row.Member.DeclaringType!.Assembly == options.GetType().Assembly : row.Member.DeclaringType == declaring) && !row.Name.Contains('.', StringComparison.Ordinal));
+    }
+
     /// <summary>The options that a type declares as a table in Markdown.</summary>
     /// <param name="options">Options as they are by default.</param>
     /// <param name="declaring">The type; null for that of the options and those of its base types that are of the same assembly.</param>
@@ -81,12 +91,13 @@ public sealed partial record OptionRow(string Name, MemberInfo Member, object? D
     public static string Markdown(object options, Type? declaring = null)
     {
         var text = new StringBuilder("| option | default | range | what it does |\n| --- | --- | --- | --- |\n");
-        foreach (var row in Of(options).Where(row => (declaring is null ? row.Member.DeclaringType!.Assembly == options.GetType().Assembly : row.Member.DeclaringType == declaring) && !row.Name.Contains('.', StringComparison.Ordinal)))
+        foreach (var row in Own(options, declaring))
             text.Append(CultureInfo.InvariantCulture, $"| `{row.Name}` | {row.DefaultText} | {row.RangeText} | {XmlDocs.Text(XmlDocs.Of(row.Member)).Replace("|", "\\|", StringComparison.Ordinal)} |\n");
         return text.ToString();
     }
 
-    private string DefaultText => Default switch
+    /// <summary>The default as a table has it.</summary>
+    public string DefaultText => Default switch
     {
         null => "null",
         bool flag => flag ? "true" : "false",

@@ -28,7 +28,7 @@ internal static class XmlDocs
         var name = "M:" + Name(method.DeclaringType!) + "." + method.Name;
         var file = Files.GetOrAdd(method.DeclaringType!.Assembly, Read);
         return file.Where(member => member.Key == name || member.Key.StartsWith(name + "(", StringComparison.Ordinal))
-            .FirstOrDefault(member => member.Key.Count(c => c == ',') == Math.Max(0, method.GetParameters().Length - 1)).Value;
+            .OrderBy(member => Math.Abs(member.Key.Count(c => c == ',') - Math.Max(0, method.GetParameters().Length - 1))).FirstOrDefault().Value;
     }
 
     /// <summary>Documentation as a reader sees it: references by the last part of their name, white space as single spaces.</summary>

@@ -57,7 +57,13 @@ namespace MlNetMlp.Recommendation
     ///
     /// ### Input and output columns
     /// Fields are columns of [keys](xref:Microsoft.ML.Data.KeyDataViewType) or of vectors of keys; features, if any, a vector of [Single](xref:System.Single) of known size; labels
-    /// a Boolean; example weights, if any, a Single. Output columns are `Score` (the logit), `Probability` and `PredictedLabel`.
+    /// a Boolean; example weights, if any, a Single.
+    ///
+    /// | Column | Type | Description |
+    /// | --- | --- | --- |
+    /// | `Score` | Single | the logit: above 0 for true |
+    /// | `Probability` | Single | 1 / (1 + exp(-Score)) |
+    /// | `PredictedLabel` | Boolean | whether the score is above 0 |
     ///
     /// ### Trainer characteristics
     /// | | |

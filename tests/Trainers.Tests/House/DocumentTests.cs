@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp.Scripting;
 using Microsoft.CodeAnalysis.Scripting;
+using Microsoft.ML;
 using MlNetMlp.Conformance;
 using MlNetMlp.Explain;
 using MlNetMlp.Forecasting;
@@ -52,6 +53,10 @@ public sealed partial class DocumentTests
             DocumentTable.Check(Repository.At("docs", "methods", subject.Name + ".md"), "options", OptionRow.Markdown(subject.DefaultOptions()));
         DocumentTable.Check(Repository.At("docs", "methods", "CodebookNetwork.md"), "quantizer", OptionRow.Markdown(new VectorQuantize.Options()));
         DocumentTable.Check(Repository.At("docs", "methods", "PatchTSMixer.md"), "pretraining options", OptionRow.Markdown(new PatchTSMixerPretrain.Options(), typeof(PatchTSMixerPretrain.Options)));
+        var sheet = Repository.At("docs", "cheat-sheet.md");
+        DocumentTable.Check(sheet, "trainers", CheatSheet.Trainers(ConformanceTests.Suite, Repository.At("docs", "methods"), "methods"));
+        DocumentTable.Check(sheet, "columns", CheatSheet.Columns(ConformanceTests.Suite, "methods"));
+        DocumentTable.Check(sheet, "transforms", CheatSheet.Transforms(typeof(ScaledMlpCatalog).Assembly, typeof(NetworkCatalog).Assembly));
         var options = Repository.At("docs", "options.md");
         DocumentTable.Check(options, "forecasts", OptionRow.Markdown(new ForecastOptions()));
         DocumentTable.Check(options, "all trainers", OptionRow.Markdown(new Plain(), typeof(NetworkOptions)));
