@@ -339,12 +339,13 @@ public sealed class CodebookSequenceModelTests(ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait("Category", "Heavy")]
     public void Codes_stand_for_states_and_move_what_is_told_next()
     {
         var machine = Machine with { Rows = 2048 };
         var options = new CodebookSequenceModel.Options
         {
-            Seed = 1, Width = 32, Heads = 2, Layers = 2, NumCodes = 64, K = 1, Epochs = 20, BatchSize = 64, LearningRate = 3e-3, ValidationFraction = 0,
+            Seed = 1, Width = 32, Heads = 2, Layers = 2, NumCodes = 64, K = 1, Epochs = 20, BatchSize = 32, LearningRate = 3e-3, ValidationFraction = 0, ReplaceDeadAfterSteps = 50,
         };
         var model = Ml.Transforms.CodebookSequenceModel(options).Fit(Ml.Data.GenerateTokFsm(machine));
         var dense = Ml.Transforms.CodebookSequenceModel(options with { AttentionCodes = false, MlpCodes = false }).Fit(Ml.Data.GenerateTokFsm(machine));
