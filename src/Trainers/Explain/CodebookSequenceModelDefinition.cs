@@ -228,6 +228,8 @@ internal sealed class CodebookSequenceNetwork : Network
     }
 
     // The residual stream behind the last block, [B, T, d].
+    //
+    // NOTE[DIFF]: positions are trained vectors, where the original has rotary ones: sequences are short and of a known length.
     private Tensor Hidden(Tensor x, Func<Codebook, Tensor, Tensor> put)
     {
         var (rows, length) = (x.shape[0], x.shape[1]);
@@ -287,6 +289,7 @@ internal sealed class CodebookSequenceNetwork : Network
 
         public Tensor Forward(Tensor h, Tensor later, Func<Codebook, Tensor, Tensor> put)
         {
+            // NOTE[DIFF]: the MLP reads what attention has added, where the original has both beside each other: the codes of the first MLP can then stand for more than one token.
             var normalized = attention_norm.call(h);
             var heads = attention.Heads(normalized, normalized, later);                     // [B, T, d]
             h = h.Plus(attention.Join(Put(attention_codes, heads)));

@@ -345,7 +345,7 @@ public sealed class CodebookSequenceModelTests(ITestOutputHelper output)
         var machine = Machine with { Rows = 2048 };
         var options = new CodebookSequenceModel.Options
         {
-            Seed = 1, Width = 32, Heads = 2, Layers = 2, NumCodes = 64, K = 1, Epochs = 20, BatchSize = 32, LearningRate = 3e-3, ValidationFraction = 0, ReplaceDeadAfterSteps = 50,
+            Seed = 1, Width = 48, Heads = 4, Layers = 2, NumCodes = 64, K = 1, Epochs = 20, BatchSize = 32, LearningRate = 3e-3, ValidationFraction = 0, ReplaceDeadAfterSteps = 50,
         };
         var model = Ml.Transforms.CodebookSequenceModel(options).Fit(Ml.Data.GenerateTokFsm(machine));
         var dense = Ml.Transforms.CodebookSequenceModel(options with { AttentionCodes = false, MlpCodes = false }).Fit(Ml.Data.GenerateTokFsm(machine));

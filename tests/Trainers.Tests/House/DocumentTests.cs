@@ -51,6 +51,7 @@ public sealed partial class DocumentTests
         foreach (var subject in ConformanceTests.Suite.Subjects.DistinctBy(subject => subject.Name))
             DocumentTable.Check(Repository.At("docs", "methods", subject.Name + ".md"), "options", OptionRow.Markdown(subject.DefaultOptions()));
         DocumentTable.Check(Repository.At("docs", "methods", "CodebookNetwork.md"), "quantizer", OptionRow.Markdown(new VectorQuantize.Options()));
+        DocumentTable.Check(Repository.At("docs", "methods", "CodebookSequenceModel.md"), "options", OptionRow.Markdown(new CodebookSequenceModel.Options()));
         DocumentTable.Check(Repository.At("docs", "methods", "PatchTSMixer.md"), "pretraining options", OptionRow.Markdown(new PatchTSMixerPretrain.Options(), typeof(PatchTSMixerPretrain.Options)));
         var options = Repository.At("docs", "options.md");
         DocumentTable.Check(options, "forecasts", OptionRow.Markdown(new ForecastOptions()));
