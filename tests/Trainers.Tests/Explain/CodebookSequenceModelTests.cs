@@ -328,6 +328,8 @@ public sealed class CodebookSequenceModelTests(ITestOutputHelper output)
         var single = Ml.Transforms.Conversion.MapValueToKey("Tokens", "Class").Fit(numbers).Transform(numbers);
         Assert.Contains("no row of column 'Tokens' has two tokens", Message(() => Ml.Transforms.CodebookSequenceModel(Small).Fit(single)), StringComparison.Ordinal);
         Assert.Contains("9", Message(() => Model.Transform(Ml.Data.GenerateTokFsm(Machine with { Length = 7 }))), StringComparison.Ordinal);
+        var others = Ml.Data.GenerateTokFsm(Machine with { Base = 4, FirstRow = 300 });
+        Assert.Contains("'Tokens'", Message(() => Ml.Transforms.CodebookSequenceModel(Small).Fit(Data, others)), StringComparison.Ordinal);
         Assert.Contains("65536 codes", Message(() => Ml.Transforms.CodebookSequenceModel(Small with { NumCodes = 4096, K = 4000 }).Fit(Data)), StringComparison.Ordinal);
 
         Assert.Contains("no codes behind attention 3, only behind attention 1, 2 and layer 1, 2", Message(() => Model.WithCodes(3, 0, [1], place: CodePlace.Attention)), StringComparison.Ordinal);
