@@ -25,35 +25,31 @@ internal static class TokFsmCodes
 
     public static void Run()
     {
-        foreach (var seed in new[] { 1, 2 })
+        var ml = new MLContext(1);
+        var train = ml.Data.GenerateTokFsm(Machine);
+        var test = Machine with { FirstRow = Machine.Rows, Rows = Prefixes };
+        foreach (var options in new[] { Model with { AttentionCodes = false, MlpCodes = false }, Model, Model with { ReplaceDeadAfterSteps = 100, LearningRate = 2e-3 } })
         {
-            var ml = new MLContext(1);
-            var machine = Machine with { Seed = seed };
-            var train = ml.Data.GenerateTokFsm(machine);
-            var test = machine with { FirstRow = machine.Rows, Rows = Prefixes };
-            foreach (var options in new[] { Model with { ReplaceDeadAfterSteps = 50 }, Model with { AttentionCodes = false, MlpCodes = false }, Model })
+            var start = Stopwatch.GetTimestamp();
+            var model = ml.Transforms.CodebookSequenceModel(options).Fit(train);
+            var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            var what = !options.MlpCodes ? "no codes" : options.ReplaceDeadAfterSteps > 0 ? $"codes, those unused for {options.ReplaceDeadAfterSteps} steps replaced" : "codes";
+            Console.WriteLine($"codes: {Machine.States} states of {Machine.Edges} successors, {what}, {Steps} steps of {Batch} rows of {Machine.Length} tokens at {options.LearningRate} in {seconds:F0} s: "
+                + $"{Legal(ml, model, test):P1} of the sampled states are legal");
+            if (!options.MlpCodes)
+                continue;
+            var report = ml.Model.EvaluateCodes(model, ml.Data.GenerateTokFsm(test), new() { LabelColumnName = nameof(TokFsmRow.States) });
+            for (var layer = 1; layer <= options.Layers; layer++)
             {
-                var start = Stopwatch.GetTimestamp();
-                var model = ml.Transforms.CodebookSequenceModel(options with { Seed = seed }).Fit(train);
-                var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-                var what = !options.MlpCodes ? "no codes" : options.ReplaceDeadAfterSteps > 0 ? $"codes, those unused for {options.ReplaceDeadAfterSteps} steps replaced" : "codes";
-                Console.WriteLine($"codes: {machine.States} states of {machine.Edges} successors, seed {seed}, {what}, {Steps} steps of {Batch} rows of {machine.Length} tokens in {seconds:F0} s: "
-                    + $"{Legal(ml, model, test):P1} of the sampled states are legal");
-                if (!options.MlpCodes)
-                    continue;
-                var report = ml.Model.EvaluateCodes(model, ml.Data.GenerateTokFsm(test), new() { LabelColumnName = nameof(TokFsmRow.States) });
-                for (var layer = 1; layer <= options.Layers; layer++)
-                {
-                    var codes = report.Codes.Where(code => code.Site == $"L{layer}.G0" && !double.IsNaN(code.Purity)).ToArray();
-                    Console.WriteLine($"codes:   behind MLP {layer} {codes.Length} of {options.NumCodes} codes stand for states, mean purity {codes.Average(code => code.Purity):F3}, "
-                        + $"{codes.Sum(code => code.Purity * code.Count) / codes.Sum(code => code.Count):F3} weighed by their counts");
-                }
+                var codes = report.Codes.Where(code => code.Site == $"L{layer}.G0" && !double.IsNaN(code.Purity)).ToArray();
+                Console.WriteLine($"codes:   behind MLP {layer} {codes.Length} of {options.NumCodes} codes stand for states, mean purity {codes.Average(code => code.Purity):F3}, "
+                    + $"{codes.Sum(code => code.Purity * code.Count) / codes.Sum(code => code.Count):F3} weighed by their counts");
+            }
 
-                foreach (var (name, layers, both) in new[] { ("of layer 1 at the state", 1, false), ("of layer 1 at the state and the next digit", 1, true), ("of all layers at the state", 2, false), ("of all layers at the state and the next digit", 2, true) })
-                {
-                    var (before, after) = Swapped(ml, model, machine, layers, both);
-                    Console.WriteLine($"codes:   MLP codes {name} from B: probability of B's successors {before:F3} -> {after:F3}");
-                }
+            foreach (var (name, layers, both) in new[] { ("of layer 1 at the state", 1, false), ("of layer 1 at the state and the next digit", 1, true), ("of all layers at the state", 2, false), ("of all layers at the state and the next digit", 2, true) })
+            {
+                var (before, after) = Swapped(ml, model, Machine, layers, both);
+                Console.WriteLine($"codes:   MLP codes {name} from B: probability of B's successors {before:F3} -> {after:F3}");
             }
         }
     }
