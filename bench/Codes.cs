@@ -23,7 +23,7 @@ internal static class Codes
 
     private static readonly CodebookNetwork.Options Network = new() { Seed = 1, BatchSize = Batch, Epochs = Epochs, ValidationFraction = 0, LearningRate = 1e-3 };
 
-    private static readonly Dictionary<string, Action> Parts = new() { ["steps"] = Steps, ["means"] = Means, ["clusters"] = Clusters };
+    private static readonly Dictionary<string, Action> Parts = new() { ["steps"] = Steps, ["means"] = Means, ["clusters"] = Clusters, ["tokfsm"] = TokFsmCodes.Run };
 
     public static void Run(ILookup<string, string> options) => Choice.RunParts(options, "codes", Parts);
 

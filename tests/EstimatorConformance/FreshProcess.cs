@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Reflection;
 using System.Text.Json;
 using Microsoft.ML;
 
@@ -36,13 +37,19 @@ internal sealed class FreshProcess : IDisposable
     /// <summary>Writes the rows to score.</summary>
     /// <param name="trial">The trial whose test project has all assemblies beside it that a user of the model would have.</param>
     public FreshProcess(Trial trial)
+        : this(AssemblyOf(trial), trial.Ml, trial.OtherData)
     {
-        // The assemblies that a test project runs on are written down beside it; a profile lives in that project.
-        var tests = trial.Subject.Profile.GetType().Assembly;
-        var assembly = tests == typeof(FreshProcess).Assembly ? trial.Subject.Assembly : tests;
-        _dependencies = Path.Combine(AppContext.BaseDirectory, assembly.GetName().Name!);
+    }
+
+    /// <summary>Writes the rows to score.</summary>
+    /// <param name="tests">A test project's assembly, which has all those beside it that a user of the model would have: they are written down there.</param>
+    /// <param name="ml">The context of the rows.</param>
+    /// <param name="rows">The rows.</param>
+    public FreshProcess(Assembly tests, MLContext ml, IDataView rows)
+    {
+        _dependencies = Path.Combine(AppContext.BaseDirectory, tests.GetName().Name!);
         using var stream = File.Create(DataPath);
-        trial.Ml.Data.SaveAsBinary(trial.OtherData, stream);
+        ml.Data.SaveAsBinary(rows, stream);
     }
 
     private string DataPath => Path.Combine(_folder, "rows.idv");
@@ -78,6 +85,10 @@ internal sealed class FreshProcess : IDisposable
 
     /// <summary>Deletes the files; the process goes on for others.</summary>
     public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    // A profile lives in a test project.
+    private static Assembly AssemblyOf(Trial trial) =>
+        trial.Subject.Profile.GetType().Assembly is var tests && tests == typeof(FreshProcess).Assembly ? trial.Subject.Assembly : tests;
 
     private static Process Start(string dependencies)
     {

@@ -139,6 +139,12 @@ internal sealed record FeatureColumns(string? Name, SetLayout? Sets = null, RowL
     /// <returns>The names, or null.</returns>
     public string[]? FeatureNames(DataViewSchema schema) => Sets is null && Name is not null && !HoldsImages(schema) ? SlotNames.Get(schema[Name]) : null;
 
+    /// <summary>The texts that the keys of the other columns stand for.</summary>
+    /// <param name="schema">The columns.</param>
+    /// <returns>For each column of the layout its texts, or null where it holds no keys or does not say them; empty without a layout.</returns>
+    public IReadOnlyList<IReadOnlyList<string>?> KeyNames(DataViewSchema schema) =>
+        [.. Layout?.Columns.Select(column => column.IsKey && schema.GetColumnOrNull(column.Name) is { } found ? Data.KeyNames.Of(found, column.KeyCount) : null) ?? []];
+
     /// <summary>The dimensions of a row, several where the type of the feature column has them or it holds images.</summary>
     /// <param name="schema">The columns.</param>
     /// <param name="width">Numbers of a row.</param>

@@ -47,6 +47,9 @@ public sealed class TrainingSet : IDisposable
     /// <summary>How a row lies where the method reads other columns beside the features; null where it does not.</summary>
     public RowLayout? Layout { get; internal init; }
 
+    /// <summary>The texts that the keys of the columns of <see cref="Layout"/> stand for, null for a column that holds no keys or does not say them; empty without a layout.</summary>
+    public IReadOnlyList<IReadOnlyList<string>?> KeyNames { get; internal init; } = [];
+
     /// <summary>What the images of the feature column have become; null where it holds vectors.</summary>
     public ImageShape? Images { get; init; }
 

@@ -36,6 +36,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
     private double[] _labelMeans = [];
     private double[] _labelSquares = [];
     private IReadOnlyList<int> _dimensions = [];
+    private IReadOnlyList<IReadOnlyList<string>?> _keyNames = [];
     private double _weightSum;
     private bool _weighted;
 
@@ -51,7 +52,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         if (features.Sets is not null && validation is not null)
             width = Math.Max(width, features.Width(validation, checkCancelled));
         var names = features.FeatureNames(data.Schema);
-        _dimensions = features.Dimensions(data.Schema, width);
+        (_dimensions, _keyNames) = (features.Dimensions(data.Schema, width), features.KeyNames(data.Schema));
         (_labelMeans, _labelSquares) = (new double[labelWidth], new double[labelWidth]);
         var limit = Math.Max(1, settings.MemoryBudget / RowStore.BytesPerRow(width, labelWidth));
         var known = data.GetRowCount();
@@ -128,6 +129,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         {
             Sets = settings.Columns.Features.Sets,
             Layout = settings.Columns.Features.Layout,
+            KeyNames = _keyNames,
             Images = settings.Columns.Features.Images,
             FeatureDimensions = _dimensions,
         };
@@ -153,6 +155,7 @@ internal sealed class TrainingSetLoader(LoadSettings settings, Action<string> lo
         {
             Sets = settings.Columns.Features.Sets,
             Layout = settings.Columns.Features.Layout,
+            KeyNames = _keyNames,
             Images = settings.Columns.Features.Images,
             FeatureDimensions = _dimensions,
         };

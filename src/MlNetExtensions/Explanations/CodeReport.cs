@@ -9,10 +9,10 @@ public sealed record CodeEvaluationOptions
     [Required]
     public string CodesColumnName { get; init; } = "Codes";
 
-    /// <summary>The column of classes, keys or Boolean, that purity and entropy are of; null (the default) for none.</summary>
+    /// <summary>The column of classes, keys or Boolean, that purity and entropy are of; a vector of them where each position of a row has codes. Null (the default) for none.</summary>
     public string? LabelColumnName { get; init; }
 
-    /// <summary>A Boolean column that says which rows a code is searched for; null (the default) for none. <see cref="CodeReport.Search(IReadOnlyList{bool}, double)"/> takes any rows.</summary>
+    /// <summary>A Boolean column that says which rows a code is searched for, or a vector for their positions; null (the default) for none. <see cref="CodeReport.Search(IReadOnlyList{bool}, double)"/> takes any rows.</summary>
     public string? PredicateColumnName { get; init; }
 
     /// <summary>Rows that are named for each code, in [0, 1,000]; 5 by default.</summary>
@@ -33,12 +33,13 @@ public sealed record CodeSite(string Name, int NumCodes, int UsedCodes)
 /// <summary>One code that stands for rows.</summary>
 /// <param name="Site">Name of its group, such as <c>L1.G0</c>.</param>
 /// <param name="Code">Its id, from 0.</param>
-/// <param name="Count">Number of rows that it stands for.</param>
+/// <param name="Count">Number of rows that it stands for; of sequences, of positions.</param>
 /// <param name="TopRows">Indices of rows that it stands for, the most similar first; where the model does not tell similarities, those whose list it comes first in.</param>
+/// <param name="TopPositions">Where in each of these rows, from 0; a row of a sequence may stand there more than once.</param>
 /// <param name="MajorityClass">The class that most of the rows have; null without labels.</param>
 /// <param name="Purity">Share of that class among the rows with a label; NaN without labels.</param>
 /// <param name="Entropy">Entropy of the classes of the rows in bits; 0 where all are of one class, NaN without labels.</param>
-public sealed record CodeStatistics(string Site, int Code, long Count, IReadOnlyList<long> TopRows, string? MajorityClass, double Purity, double Entropy);
+public sealed record CodeStatistics(string Site, int Code, long Count, IReadOnlyList<long> TopRows, IReadOnlyList<int> TopPositions, string? MajorityClass, double Purity, double Entropy);
 
 /// <summary>How well a code tells some rows from all others.</summary>
 /// <param name="Site">Name of its group.</param>
@@ -53,15 +54,20 @@ public sealed class CodeReport
 {
     private readonly int[] _ids;
     private readonly int[] _siteOf;
+    private readonly int[] _positionOf;
 
-    internal CodeReport(int[] ids, int[] siteOf, IReadOnlyList<CodeSite> sites, IReadOnlyList<CodeStatistics> codes, IReadOnlyList<bool>? predicate)
+    internal CodeReport(int[] ids, int[] siteOf, int[] positionOf, IReadOnlyList<CodeSite> sites, IReadOnlyList<CodeStatistics> codes, IReadOnlyList<bool>? predicate)
     {
-        (_ids, _siteOf, Sites, Codes) = (ids, siteOf, sites, codes);
+        (_ids, _siteOf, _positionOf, Sites, Codes) = (ids, siteOf, positionOf, sites, codes);
+        Positions = positionOf.Max() + 1;
         Matches = predicate is null ? [] : Match(predicate);
     }
 
     /// <summary>Number of rows.</summary>
     public long Rows => _ids.Length / _siteOf.Length;
+
+    /// <summary>Positions of a row that have codes of their own, such as tokens of a sequence; 1 where a row has codes as a whole.</summary>
+    public int Positions { get; }
 
     /// <summary>The groups of codes, in the order of the column's slots.</summary>
     public IReadOnlyList<CodeSite> Sites { get; }
@@ -78,23 +84,32 @@ public sealed class CodeReport
     public IReadOnlyList<CodeMatch> Search(double leastPrecision = 0.9) => [.. Matches.Where(match => match.Precision >= leastPrecision)];
 
     /// <summary>Finds codes that stand for wanted rows and for hardly any other.</summary>
-    /// <param name="predicate">Whether each row is wanted.</param>
+    /// <param name="predicate">Whether each row is wanted; or each position of the first row, then of the second, and so on. Positions without codes do not count.</param>
     /// <param name="leastPrecision">The precision that is wanted, in [0, 1]; 0.9 by default.</param>
     /// <returns>The codes, the best recall first.</returns>
-    /// <exception cref="ArgumentException">There are not as many values as rows.</exception>
+    /// <exception cref="ArgumentException">There are not as many values as rows, or as positions of all rows.</exception>
     public IReadOnlyList<CodeMatch> Search(IReadOnlyList<bool> predicate, double leastPrecision = 0.9) => [.. Match(predicate).Where(match => match.Precision >= leastPrecision)];
 
     private CodeMatch[] Match(IReadOnlyList<bool> predicate)
     {
         ArgumentNullException.ThrowIfNull(predicate);
-        if (predicate.Count != Rows)
-            throw new ArgumentException($"There are {predicate.Count} values for {Rows} rows.", nameof(predicate));
+        if (predicate.Count != Rows && predicate.Count != Rows * Positions)
+            throw new ArgumentException($"There are {predicate.Count} values for {Rows} rows{(Positions == 1 ? "" : $" of {Positions} positions")}.", nameof(predicate));
         long[][] hits = [.. Sites.Select(site => new long[site.NumCodes])];
-        var wanted = predicate.LongCount(is_ => is_);
-        for (var i = 0; i < _ids.Length; i++)
+        var (places, isOfRows, wanted) = (new bool[Positions], predicate.Count == Rows, 0L);
+        for (var row = 0; row < Rows; row++)
         {
-            if (_ids[i] >= 0 && predicate[i / _siteOf.Length])
-                hits[_siteOf[i % _siteOf.Length]][_ids[i]]++;
+            Array.Clear(places);
+            for (var slot = 0; slot < _siteOf.Length; slot++)
+            {
+                var (id, position) = (_ids[(row * _siteOf.Length) + slot], _positionOf[slot]);
+                if (id < 0 || !predicate[isOfRows ? row : (row * Positions) + position])
+                    continue;
+                places[position] = true;
+                hits[_siteOf[slot]][id]++;
+            }
+
+            wanted += places.Count(isThere => isThere);
         }
 
         var sites = Sites.Select((site, index) => (site.Name, index)).ToDictionary(pair => pair.Name, pair => pair.index);

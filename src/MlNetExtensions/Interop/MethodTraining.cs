@@ -104,7 +104,11 @@ internal sealed class MethodTraining
     {
         CheckColumns(SchemaShape.Create(data.Schema));
         if ((validation ?? Options.ValidationData) is { } held)
+        {
             CheckColumns(SchemaShape.Create(held.Schema));
+            CheckKeys(data, held);
+        }
+
         return Train(TaskKind.Features, [], fit => fit.Run(data, validation, FindInitial()));
     }
 
@@ -122,8 +126,7 @@ internal sealed class MethodTraining
         {
             CheckColumns(SchemaShape.Create(held.Schema), task);
             task.CheckValidation(data.Schema[Options.LabelColumnName], held.Schema[Options.LabelColumnName]);
-            foreach (var column in _method.Columns)
-                KeyNames.CheckSame(data.Schema[column.Name], held.Schema[column.Name]);
+            CheckKeys(data, held);
         }
 
         return Train(
@@ -167,6 +170,12 @@ internal sealed class MethodTraining
         CheckFeature(SchemaShape.Create(data.Schema), null, null, series.Columns);
         var columns = FeatureColumns.OfSeries(data.Schema, series.Columns, series.SeriesColumnName is not null);
         return Train(ReadsLabels ? TaskKind.MultiOutputRegression : TaskKind.Features, [], fit => fit.RunSeries(data, series, columns, FindInitial()));
+    }
+
+    private void CheckKeys(IDataView data, IDataView held)
+    {
+        foreach (var column in _method.Columns)
+            KeyNames.CheckSame(data.Schema[column.Name], held.Schema[column.Name]);
     }
 
     private TrainedNetwork Train(TaskKind task, IReadOnlyList<string> classNames, Func<NetworkFit, TrainedNetwork> run)

@@ -9,7 +9,7 @@ namespace MlNetMlp.Interop;
 /// <summary>
 /// Trains a method's network on a label and takes its last layer away: what remains turns features into better ones for other trainers. The
 /// type of the label says what is learned: a number or a vector of numbers regression, Boolean and a key classification. Methods that learn without labels
-/// (<see cref="INetworkMethod.ReadsLabels"/>) put out features themselves. Made by the catalog methods of the single featurisers, or by <see cref="NetworkTrainerCatalog"/>.
+/// (<see cref="INetworkMethod.ReadsLabels"/>) put out features themselves, and the columns that they add. Made by the catalog methods of the single featurisers, or by <see cref="NetworkTrainerCatalog"/>.
 /// </summary>
 /// <remarks>It keeps no state: several threads may fit it at once, and each gets the same transformer for the same data.</remarks>
 public sealed class NetworkFeatureEstimator : IEstimator<NetworkFeatureTransformer>
@@ -35,7 +35,7 @@ public sealed class NetworkFeatureEstimator : IEstimator<NetworkFeatureTransform
             _training.CheckColumns(inputSchema, _training.FindTask(inputSchema));
         else
             _training.CheckColumns(inputSchema);
-        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName, []);
+        return NetworkFeatureTransformer.AddTo(inputSchema, _outputColumnName, _training.ReadsLabels ? [] : _training.AddedColumns);
     }
 
     /// <summary>Trains the network. Rows are held out to judge it by as the options say.</summary>

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 using MlNetMlp.Networks;
 using MlNetMlp.Options;
 using MlNetMlp.Runtime;
@@ -56,6 +57,10 @@ public sealed record CodeEdit
 
     /// <summary>Whether forced codes are filled up to K with the most similar of the others; or else are all there are.</summary>
     public bool KeepK { get; init; } = true;
+
+    /// <summary>Positions of a sequence, from 0, at which it is done; null (the default) for all of them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ValueList<int>? Positions { get; init; }
 }
 
 /// <summary>
@@ -63,7 +68,8 @@ public sealed record CodeEdit
 /// most similar to a' are looked up, and their mean o = (1/K)·Σ c takes the place of a. In G groups each slice of d/G numbers has codes of its own.
 /// </summary>
 /// <remarks>
-/// The gradient passes straight through: o + a' − stop(a') has the value o, gives a' the gradient of o, and each of the codes a K-th of it.
+/// The gradient passes straight through: o + a' − stop(a') has the value o, gives a' the gradient of o, and each of the codes a K-th of it. Activations of sequences are rows too: those of the
+/// first sequence's positions in their order, then those of the second's, and so on.
 /// </remarks>
 public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
 {
@@ -71,6 +77,7 @@ public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
     public const double Epsilon = 1e-5;
 
     private readonly IReadOnlyList<CodeEdit> _edits;
+    private readonly int _positions;
     private readonly Usage _usage = new();
     private readonly Parameter? weight;
     private readonly Parameter? bias;
@@ -79,16 +86,17 @@ public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
     /// <summary>Creates a layer whose weights are not yet set.</summary>
     /// <param name="shape">The shape.</param>
     /// <param name="device">Where the weights are.</param>
-    /// <param name="edits">What is done to codes, at most once for a group; null for nothing.</param>
+    /// <param name="edits">What is done to codes; of several edits of a group and position the last one counts. Null for nothing.</param>
     /// <param name="type">Single, or Double.</param>
-    public Codebook(CodebookShape shape, Device device, IReadOnlyList<CodeEdit>? edits = null, ScalarType type = ScalarType.Float32)
+    /// <param name="positions">T, positions of a sequence: row i is of position i mod T. 1 where rows are no sequences.</param>
+    public Codebook(CodebookShape shape, Device device, IReadOnlyList<CodeEdit>? edits = null, ScalarType type = ScalarType.Float32, int positions = 1)
         : base(nameof(Codebook))
     {
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentOutOfRangeException.ThrowIfLessThan(shape.Groups, 1, nameof(shape));
         ArgumentOutOfRangeException.ThrowIfNotEqual(shape.Width % shape.Groups, 0, nameof(shape));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(shape.K, shape.NumCodes, nameof(shape));
-        (Shape, _edits) = (shape, edits ?? []);
+        (Shape, _edits, _positions) = (shape, edits ?? [], positions);
         if (shape.IsNormalized)
             (weight, bias) = (new Parameter(empty(shape.Width, type, device)), new Parameter(empty(shape.Width, type, device)));
         codes = new Parameter(empty([shape.Groups, shape.NumCodes, shape.CodeWidth], type, device));
@@ -214,14 +222,14 @@ public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
     /// <param name="activations">a [rows, d].</param>
     /// <param name="loss">What the codes learn from beside the task.</param>
     /// <param name="beta">β.</param>
-    /// <param name="weights">What each row counts in the mean over positions [rows]; null for 1.</param>
+    /// <param name="weights">What each row counts in the mean over positions [rows], 0 for one that is there to fill up only; null for 1.</param>
     /// <returns>o [rows, d]; and what to add to the loss of the task, a scalar, or null for nothing.</returns>
     public (Tensor Output, Tensor? Loss) Snap(Tensor activations, CodebookLoss loss, double beta, Tensor? weights = null)
     {
         var normalized = Normalize(activations);
         var ids = Select(normalized);
         if (training && ReplaceDeadAfterSteps > 0)
-            _usage.Count(ids, normalized, Shape);
+            _usage.Count(ids, normalized, Shape, weights);
         var o = Combine(ids);                                                               // [rows, d]
         var a = normalized.view(o.shape);                                                   // a'
         if (!is_grad_enabled())
@@ -283,8 +291,28 @@ public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
     private Tensor Select(Tensor vectors, int group)
     {
         var own = codes.narrow(0, group, 1);
-        if (_edits.FirstOrDefault(edit => edit.Group == group) is not { } edit)
-            return NearestRows.Find(vectors, own, Shape.K, Shape.Similarity);
+        CodeEdit[] edits = [.. _edits.Where(edit => edit.Group == group)];
+        var ids = edits is [{ Positions: null }, ..] ? null : NearestRows.Find(vectors, own, Shape.K, Shape.Similarity);
+        foreach (var edit in edits)
+        {
+            var edited = Edited(vectors, own, edit);
+            ids = edit.Positions is { } positions && ids is not null ? where(At(positions, vectors.shape[1]), edited, ids) : edited;
+        }
+
+        return ids!;
+    }
+
+    // Whether rows are of one of some positions: Boolean [1, rows, 1].
+    private Tensor At(ValueList<int> positions, long rows)
+    {
+        var isNamed = new bool[_positions];
+        foreach (var position in positions)
+            isNamed[position] = true;
+        return tensor(isNamed, device: codes.device).repeat(rows / _positions).view(1, rows, 1);
+    }
+
+    private Tensor Edited(Tensor vectors, Tensor own, CodeEdit edit)
+    {
         var (rows, k, forced) = (vectors.shape[1], Shape.K, edit.Force.Count);
         var first = tensor([.. edit.Force.Select(id => (long)id)], [1, 1, forced], device: vectors.device).expand(1, rows, forced);
         if (forced == k)
@@ -307,10 +335,19 @@ public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
 
         public Tensor? Last { get; private set; }
 
-        public void Count(Tensor ids, Tensor normalized, CodebookShape shape)
+        public void Count(Tensor ids, Tensor normalized, CodebookShape shape, Tensor? weights)
         {
             using var noGradient = no_grad();
             using var scope = NewDisposeScope();
+            if (weights is not null)
+            {
+                // Rows that are there to fill up only use no code, and none begins anew from them.
+                var counting = weights.IsAbove(0).nonzero().flatten();
+                if (counting.shape[0] == 0)
+                    return;
+                (ids, normalized) = (ids.index_select(0, counting), normalized.index_select(0, counting));
+            }
+
             var counts = InAllCodes(ids, shape).flatten().bincount(null, (long)shape.Groups * shape.NumCodes).to(ScalarType.Float64);
             Counts ??= zeros_like(counts).DetachFromDisposeScope();
             Counts.AddScaled(counts);

@@ -60,18 +60,32 @@ public sealed class MultiHeadAttention : Module<Tensor, Tensor, Tensor>
     /// <summary>What each query reads of the tokens that are not hidden.</summary>
     /// <param name="query">Queries [rows, M, d].</param>
     /// <param name="tokens">Tokens [rows, K, d].</param>
-    /// <param name="hidden">Which tokens have weight 0, Boolean [rows, K], not all of a row; null for none.</param>
+    /// <param name="hidden">Which tokens have weight 0: Boolean [rows, K], or [rows or 1, M, K] where it differs by query, as it does for <see cref="Later"/>; not all of them. Null for none.</param>
     /// <returns>Values [rows, M, d].</returns>
-    public Tensor Read(Tensor query, Tensor tokens, Tensor? hidden)
+    public Tensor Read(Tensor query, Tensor tokens, Tensor? hidden) => Join(Heads(query, tokens, hidden));
+
+    /// <summary>What each head of each query reads, before <see cref="Join"/> makes one of the heads.</summary>
+    /// <param name="query">Queries [rows, M, d].</param>
+    /// <param name="tokens">Tokens [rows, K, d].</param>
+    /// <param name="hidden">Which tokens have weight 0, as in <see cref="Read"/>; null for none.</param>
+    /// <returns>Values [rows, M, d], of which each d/h are those of a head.</returns>
+    public Tensor Heads(Tensor query, Tensor tokens, Tensor? hidden = null)
     {
+        ArgumentNullException.ThrowIfNull(query);
+        ArgumentNullException.ThrowIfNull(tokens);
         var read = Weights(query, tokens, hidden).matmul(Split(values.call(tokens)));                   // [rows, h, M, d/h]
-        return outputs.call(read.transpose(1, 2).reshape(query.shape[0], query.shape[1], _width));
+        return read.transpose(1, 2).reshape(query.shape[0], query.shape[1], _width);
     }
+
+    /// <summary>The map of the outputs, which makes one of what the heads read.</summary>
+    /// <param name="heads">Values [rows, M, d] as <see cref="Heads"/> gives them.</param>
+    /// <returns>Values [rows, M, d].</returns>
+    public Tensor Join(Tensor heads) => outputs.call(heads);
 
     /// <summary>How each head of each query weighs the tokens.</summary>
     /// <param name="query">Queries [rows, M, d].</param>
     /// <param name="tokens">Tokens [rows, K, d].</param>
-    /// <param name="hidden">Which tokens have weight 0, Boolean [rows, K], not all of a row; null for none.</param>
+    /// <param name="hidden">Which tokens have weight 0, as in <see cref="Read"/>; null for none.</param>
     /// <returns>Weights [rows, h, M, K], which add up to 1 over the tokens.</returns>
     public Tensor Weights(Tensor query, Tensor tokens, Tensor? hidden = null)
     {
@@ -79,8 +93,19 @@ public sealed class MultiHeadAttention : Module<Tensor, Tensor, Tensor>
         var fits = q.matmul(k.transpose(2, 3)).Times(1 / Math.Sqrt(_width / _heads));
         if (hidden is null)
             return functional.softmax(fits, 3);
+        var ofQueries = hidden.dim() == 2 ? hidden.unsqueeze(1) : hidden;
         using Scalar never = double.NegativeInfinity;
-        return functional.softmax(fits.masked_fill(hidden.unsqueeze(1).unsqueeze(1), never), 3);
+        return functional.softmax(fits.masked_fill(ofQueries.unsqueeze(1), never), 3);
+    }
+
+    /// <summary>The tokens behind each token of a sequence, which causal attention hides from it.</summary>
+    /// <param name="length">T, tokens of a sequence.</param>
+    /// <param name="device">Where it is to be.</param>
+    /// <returns>Boolean [1, T, T].</returns>
+    public static Tensor Later(long length, Device device)
+    {
+        using var all = ones(1, length, length, dtype: ScalarType.Bool, device: device);
+        return all.triu(1);
     }
 
     private Tensor Split(Tensor tokens) => tokens.view(tokens.shape[0], tokens.shape[1], _heads, _width / _heads).transpose(1, 2);

@@ -14,8 +14,6 @@ using MlNetMlp.Layers;
 using MlNetMlp.Methods;
 using MlNetMlp.Networks;
 using MlNetMlp.Options;
-using MlNetMlp.Runtime;
-using MlNetMlp.Solvers;
 using MlNetMlp.Training;
 using static TorchSharp.torch;
 
@@ -140,7 +138,7 @@ namespace MlNetMlp.Explain
         private const int RowsPerCode = 64;
 
         /// <summary>Options of <see cref="CodebookNetwork"/>.</summary>
-        public sealed record Options : GradientTrainedOptions
+        public sealed record Options : CodebookOptions
         {
             /// <summary>d, units of a hidden layer, in [1, 65536]; 128 by default.</summary>
             [Range(1, 1 << 16)]
@@ -153,46 +151,12 @@ namespace MlNetMlp.Explain
             /// <summary>The hidden layers behind which codes stand, from 1 and ascending; null (the default) for all of them.</summary>
             public ValueList<int>? CodebookLayers { get; init; }
 
-            /// <summary>n, codes of each group behind a layer, in [2, 65536]; 256 by default, 1,000 to 10,000 in the paper, whose data are texts. Time grows with it.</summary>
-            [Range(2, 1 << 16)]
-            public int NumCodes { get; init; } = 256;
-
-            /// <summary>K, codes that stand for a row behind a layer and in a group, in [1, 65536] and at most <see cref="NumCodes"/>; 4 by default, 1 or 8 in the paper. 1 is easiest to read.</summary>
-            [Range(1, 1 << 16)]
-            public int K { get; init; } = 4;
-
             /// <summary>G, parts of the hidden units with codes of their own, in [1, 65536]; it must divide <see cref="HiddenUnits"/>. 1 by default.</summary>
             [Range(1, 1 << 16)]
             public int Groups { get; init; } = 1;
 
-            /// <summary>How alike activations and codes are; <see cref="RowSimilarity.InnerProduct"/> by default.</summary>
-            public RowSimilarity Similarity { get; init; } = RowSimilarity.InnerProduct;
-
-            /// <summary>What codes learn from beside the task; <see cref="CodebookLoss.AutoEncode"/> by default.</summary>
-            public CodebookLoss Loss { get; init; } = CodebookLoss.AutoEncode;
-
-            /// <summary>β, what keeping activations near their codes counts, at least 0; 0.25 by default. For <see cref="CodebookLoss.FullAutoEncode"/> and <see cref="CodebookLoss.VqVae"/>.</summary>
-            [Range(0, double.MaxValue)]
-            public double Beta { get; init; } = 0.25;
-
             /// <summary>How codes begin; <see cref="CodeInitialization.Normal"/> by default.</summary>
             public CodeInitialization Initialization { get; init; } = CodeInitialization.Normal;
-
-            /// <summary>Steps after which codes that no row has used since are replaced by activations of rows, in [0, 1,000,000,000]; 0 (the default) for never.</summary>
-            [Range(0, 1_000_000_000)]
-            public int ReplaceDeadAfterSteps { get; init; }
-
-            /// <summary>Length of the noise on such activations, as a share of theirs, in [0, 1]; 1e-4 by default.</summary>
-            [Range(0, 1)]
-            public double ReplaceNoise { get; init; } = 1e-4;
-
-            /// <summary>λ of a penalty ½·λ·‖c‖² on all codes, in [0, 1,000]; 0 by default. <see cref="GradientTrainedOptions.WeightDecay"/> reaches codes as it does all matrices.</summary>
-            [Range(0, 1e3)]
-            public double CodeDecay { get; init; }
-
-            /// <summary>Name of the column of codes, <c>Codes</c> by default. That of their similarities has <c>Similarity</c> behind it.</summary>
-            [Required]
-            public string CodesColumnName { get; init; } = "Codes";
 
             /// <summary>Whether each feature is standardised by mean and deviation of the training rows; true by default.</summary>
             public bool StandardizeInputs { get; init; } = true;
@@ -200,21 +164,20 @@ namespace MlNetMlp.Explain
             /// <summary>The layers behind which codes stand.</summary>
             internal ValueList<int> Layers => CodebookLayers ?? [.. Enumerable.Range(1, HiddenLayers)];
 
+            /// <summary>The codes behind them.</summary>
+            internal IReadOnlyList<CodebookSite> Sites => CodebookSite.Behind(Layers, new(HiddenUnits, NumCodes, K, Groups, Similarity));
+
             /// <inheritdoc/>
             public override IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
             {
                 foreach (var fault in base.Validate(validationContext))
                     yield return fault;
-                if (K > NumCodes)
-                    yield return new ValidationResult($"option 'K' must be at most NumCodes, {NumCodes}, but was {K}");
                 if (HiddenUnits % Groups != 0)
                     yield return new ValidationResult($"option 'Groups' must divide HiddenUnits, {HiddenUnits}, but was {Groups}");
                 if (CodebookNetworkDefinition.FaultOf(Layers, HiddenLayers) is { } wrong)
                     yield return new ValidationResult($"option 'CodebookLayers' {wrong}");
-                if (CodeColumns.FaultOf(Layers.Count, Groups, K) is { } wide)
+                if (CodeColumns.FaultOf(Sites) is { } wide)
                     yield return new ValidationResult(wide);
-                if (Optimizer == OptimizerKind.Lbfgs)
-                    yield return new ValidationResult("option 'Optimizer' must not be Lbfgs, whose line search needs the gradient of the loss itself, and here it passes through codes as if they were none");
             }
         }
 
@@ -223,8 +186,7 @@ namespace MlNetMlp.Explain
 
         NetworkOptions INetworkMethod.Options => options;
 
-        IReadOnlyList<AddedColumn> INetworkMethod.AddedColumns =>
-            CodeColumns.Of(options.CodesColumnName, options.Layers, options.Groups, options.K, options.NumCodes);
+        IReadOnlyList<AddedColumn> INetworkMethod.AddedColumns => CodeColumns.Of(options.CodesColumnName, options.Sites);
 
         /// <inheritdoc/>
         public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)
@@ -250,8 +212,7 @@ namespace MlNetMlp.Explain
                     InitializeCodes(network, data, run);
             }
 
-            foreach (var codebook in network.Codebooks)
-                (codebook.ReplaceDeadAfterSteps, codebook.ReplaceNoise) = (options.ReplaceDeadAfterSteps, options.ReplaceNoise);
+            options.Prepare(network.Codebooks);
             run.Minimize(network, data, head, options.ToSettings(data.RowCount), Loss);
             return network;
 
@@ -259,11 +220,7 @@ namespace MlNetMlp.Explain
             {
                 var (outputs, extra) = network.Run(batch.Features, options.Loss, options.Beta, batch.Weights);
                 var loss = head.Loss(outputs, batch.Labels, batch.Weights, options.LabelSmoothing);
-                if (extra is not null)
-                    loss = loss.Plus(extra);
-                return options.CodeDecay == 0
-                    ? loss
-                    : network.Codebooks.Aggregate(loss, (sum, codebook) => sum.Plus(codebook.Codes.mul(codebook.Codes).sum().Times(options.CodeDecay / 2)));
+                return options.WithCodes(loss, extra, network.Codebooks);
             }
         }
 

@@ -63,7 +63,7 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
     public override NetworkDefinition? Body => IsBody ? null : this with { IsBody = true, Outputs = HiddenUnits };
 
     /// <inheritdoc/>
-    public override IReadOnlyList<AddedColumn> AddedColumns => IsBody ? [] : CodeColumns.Of(CodesColumnName, CodebookLayers, Groups, K, NumCodes);
+    public override IReadOnlyList<AddedColumn> AddedColumns => IsBody ? [] : CodeColumns.Of(CodesColumnName, Sites);
 
     /// <inheritdoc/>
     public override long WeightCount => DenseCount + (StandardizeInputs ? 2L * Inputs : 0) + (CodebookLayers.Count * Codes.WeightCount);
@@ -74,6 +74,10 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
     /// <summary>The shape of all codebooks.</summary>
     [JsonIgnore]
     public CodebookShape Codes => new(HiddenUnits, NumCodes, K, Groups, Similarity);
+
+    private IReadOnlyList<CodebookSite> Sites => CodebookSite.Behind(CodebookLayers, Codes);
+
+    IReadOnlyList<CodebookSite> ICodebookDefinition.Sites => Sites;
 
     private long DenseCount =>
         ((Inputs + 1L) * HiddenUnits) + ((HiddenLayers - 1) * (HiddenUnits + 1L) * HiddenUnits) + (IsBody ? 0 : (HiddenUnits + 1L) * Outputs);
@@ -92,10 +96,10 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
                 (weights.Take($"layers.{l}.weight", HiddenUnits, l == 0 ? Inputs : HiddenUnits), weights.Take($"layers.{l}.bias", HiddenUnits))),
         ];
         var (after, inputs, part) = (0, Inputs, HiddenUnits / Groups);
-        for (var site = 0; site < CodebookLayers.Count; site++)
+        for (var site = 0; site < Sites.Count; site++)
         {
-            var (first, last) = (after, CodebookLayers[site]);
-            sites.Add(new(Codes, $"codebooks.{site}", weights, ((ICodebookDefinition)this).Edits(last), inputs, readsSlices: false, (builder, group) =>
+            var (first, last) = (after, Sites[site].Layer);
+            sites.Add(new(Codes, $"codebooks.{site}", weights, ((ICodebookDefinition)this).Edits(Sites[site]), inputs, readsSlices: false, (builder, group) =>
             {
                 // The units of one group are a slice of the last layer's rows.
                 var x = Hidden(builder, Begin(builder, first), first, last - 1);
@@ -132,8 +136,6 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
             yield return new ValidationResult($"'Groups' must divide 'HiddenUnits', {HiddenUnits}, but is {Groups}");
         if (FaultOf(CodebookLayers, HiddenLayers) is { } wrong)
             yield return new ValidationResult($"'CodebookLayers' {wrong}");
-        if (CodeColumns.FaultOf(CodebookLayers.Count, Groups, K) is { } wide)
-            yield return new ValidationResult(wide);
         foreach (var fault in ((ICodebookDefinition)this).Faults())
             yield return fault;
     }
@@ -167,8 +169,9 @@ internal sealed class CodebookNetworkModule : Network
             (mean, scale) = (zeros(definition.Inputs, device: device), ones(definition.Inputs, device: device));
         for (var l = 0; l < definition.HiddenLayers; l++)
             layers.Add(new Dense(l == 0 ? definition.Inputs : definition.HiddenUnits, definition.HiddenUnits, device));
-        foreach (var layer in definition.CodebookLayers)
-            codebooks.Add(_behind[layer - 1] = new Codebook(definition.Codes, device, ((ICodebookDefinition)definition).Edits(layer)));
+        ICodebookDefinition codes = definition;
+        foreach (var site in codes.Sites)
+            codebooks.Add(_behind[site.Layer - 1] = new Codebook(site.Shape, device, codes.Edits(site)));
         output = definition.IsBody ? null : new Dense(definition.HiddenUnits, definition.Outputs, device);
         RegisterComponents();
     }

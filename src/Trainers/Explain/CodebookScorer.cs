@@ -134,7 +134,7 @@ internal sealed class CodebookScorer : IRowScorer
             var gain = shape.IsNormalized ? weights.Take($"{name}.weight", shape.Width) : default;
             var shift = shape.IsNormalized ? weights.Take($"{name}.bias", shape.Width) : default;
             _codes = weights.Take($"{name}.codes", groups, n, width).ToArray();
-            _edits = [.. Enumerable.Range(0, groups).Select(group => edits.FirstOrDefault(edit => edit.Group == group))];
+            _edits = [.. Enumerable.Range(0, groups).Select(group => edits.LastOrDefault(edit => edit.Group == group))];
             _excluded = [.. _edits.Select(edit => edit is null ? null : Excluded(edit, n))];
             (ToParts, ToSimilarities) = (new DenseProgram[groups], new DenseProgram[groups]);
             for (var group = 0; group < groups; group++)

@@ -116,12 +116,15 @@ namespace MlNetMlp.Explain
             [Required]
             public string ReconstructionColumnName { get; init; } = "Reconstruction";
 
+            // How wide codes are is known with the data alone, and their column does not depend on it.
+            internal IReadOnlyList<CodebookSite> Sites => CodebookSite.Behind([1], new(Groups, NumCodes, K, Groups, Similarity, Normalize));
+
             /// <inheritdoc/>
             public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
             {
                 if (K > NumCodes)
                     yield return new ValidationResult($"option 'K' must be at most NumCodes, {NumCodes}, but was {K}");
-                if (CodeColumns.FaultOf(1, Groups, K) is { } wide)
+                if (CodeColumns.FaultOf(Sites) is { } wide)
                     yield return new ValidationResult(wide);
             }
         }
@@ -137,7 +140,7 @@ namespace MlNetMlp.Explain
         public int SampleRows => options.SampleRows;
 
         /// <inheritdoc/>
-        public IReadOnlyList<AddedColumn> AddedColumns => CodeColumns.Of(options.CodesColumnName, [1], options.Groups, options.K, options.NumCodes);
+        public IReadOnlyList<AddedColumn> AddedColumns => CodeColumns.Of(options.CodesColumnName, options.Sites);
 
         /// <inheritdoc/>
         public Network Fit(FeatureSample data, TrainingRun run)

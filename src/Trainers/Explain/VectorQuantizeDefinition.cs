@@ -45,7 +45,7 @@ public sealed record VectorQuantizeDefinition : NetworkDefinition, ICodebookDefi
     public ValueList<CodeIntervention> Interventions { get; init; } = [];
 
     /// <inheritdoc/>
-    public override IReadOnlyList<AddedColumn> AddedColumns => CodeColumns.Of(CodesColumnName, [1], Groups, K, NumCodes);
+    public override IReadOnlyList<AddedColumn> AddedColumns => CodeColumns.Of(CodesColumnName, [Site]);
 
     /// <inheritdoc/>
     public override long WeightCount => (StandardizeInputs ? 2L * Inputs : 0) + Codes.WeightCount;
@@ -54,7 +54,9 @@ public sealed record VectorQuantizeDefinition : NetworkDefinition, ICodebookDefi
     [JsonIgnore]
     public CodebookShape Codes => new(Inputs, NumCodes, K, Groups, Similarity, Normalize);
 
-    ValueList<int> ICodebookDefinition.CodebookLayers => [1];
+    private CodebookSite Site => new(1, CodePlace.Layer, Codes);
+
+    IReadOnlyList<CodebookSite> ICodebookDefinition.Sites => [Site];
 
     /// <inheritdoc/>
     public override Network Build(Device device) => new VectorQuantizeModule(this, device);
@@ -65,7 +67,7 @@ public sealed record VectorQuantizeDefinition : NetworkDefinition, ICodebookDefi
         var (mean, deviation) = StandardizeInputs ? (weights.Take("mean", Inputs), weights.Take("deviation", Inputs)) : default;
         float[] factors = [.. deviation.ToArray().Select(d => 1 / d)];
         var part = Inputs / Groups;
-        var site = new CodebookScorer.Site(Codes, "codebook", weights, ((ICodebookDefinition)this).Edits(1), Inputs, readsSlices: true, (builder, group) =>
+        var site = new CodebookScorer.Site(Codes, "codebook", weights, ((ICodebookDefinition)this).Edits(Site), Inputs, readsSlices: true, (builder, group) =>
             StandardizeInputs ? builder.Affine(builder.Input, mean.Span.Slice(group * part, part), factors.AsSpan(group * part, part)) : builder.Input);
         var end = new DenseProgramBuilder(Inputs);
         var o = end.Input;
@@ -84,8 +86,6 @@ public sealed record VectorQuantizeDefinition : NetworkDefinition, ICodebookDefi
             yield return new ValidationResult($"'K' must be at most 'NumCodes', {NumCodes}, but is {K}");
         if (Inputs % Groups != 0)
             yield return new ValidationResult($"'Groups' must divide 'Inputs', {Inputs}, but is {Groups}");
-        if (CodeColumns.FaultOf(1, Groups, K) is { } wide)
-            yield return new ValidationResult(wide);
         foreach (var fault in ((ICodebookDefinition)this).Faults())
             yield return fault;
     }
@@ -107,7 +107,8 @@ internal sealed class VectorQuantizeModule : Network
         _definition = definition;
         if (definition.StandardizeInputs)
             (mean, deviation) = (zeros(definition.Inputs, device: device), ones(definition.Inputs, device: device));
-        codebook = new Codebook(definition.Codes, device, ((ICodebookDefinition)definition).Edits(1));
+        ICodebookDefinition codes = definition;
+        codebook = new Codebook(definition.Codes, device, codes.Edits(codes.Sites[0]));
         RegisterComponents();
     }
 

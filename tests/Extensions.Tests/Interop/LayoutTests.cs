@@ -47,6 +47,10 @@ public sealed class LayoutTests
         {
             Assert.Equal((isStreamed, layout.Width), (set.IsStreamed, set.FeatureCount));
             Assert.Equal(layout, set.Layout);
+            Assert.Equal(layout.Columns.Select(column => column.IsKey ? column.KeyCount : (int?)null), set.KeyNames.Select(names => names?.Count));
+            VBuffer<ReadOnlyMemory<char>> told = default;
+            view.Schema["Tags"].GetKeyValues(ref told);
+            Assert.Equal(told.DenseValues().Select(value => value.ToString()), set.KeyNames[2]);
             var read = new List<float>();
             foreach (var block in set.Blocks(7))
             {

@@ -247,6 +247,65 @@ public sealed class CodebookTests
         Assert.True(output.narrow(1, Width / 2, Width / 2).allclose(forced.unsqueeze(0).expand(500, -1), 1e-14, 1e-14));
     }
 
+    [Theory]
+    [InlineData(RowSimilarity.InnerProduct)]
+    [InlineData(RowSimilarity.Euclidean)]
+    public void What_is_done_at_positions_leaves_the_others_alone_and_the_last_edit_counts(RowSimilarity similarity)
+    {
+        const int length = 5;
+        using var scope = NewDisposeScope();
+        using var random = new Generator(10);
+        var shape = new CodebookShape(Width, Codes, 2, 2, similarity);
+        using var plain = Make(shape, random);
+        var a = randn(40 * length, Width, ScalarType.Float64, generator: random);
+        CodeEdit none = new() { Group = 1, Force = [], Disable = [0, 1, 2] }, first = new() { Group = 1, Force = [4, 3], Disable = [], Positions = [0, 2] };
+        Tensor Ids(params CodeEdit[] edits)
+        {
+            using var codebook = new Codebook(shape, CPU, edits, ScalarType.Float64, length);
+            codebook.load_state_dict(plain.state_dict());
+            return codebook.Select(codebook.Normalize(a));
+        }
+
+        Tensor before = plain.Select(plain.Normalize(a)), everywhere = Ids(none);
+        Tensor both = Ids(none, first), alone = Ids(first), over = Ids(first, none);
+        Tensor dropped = Ids(first with { Force = [4], KeepK = false });
+        Assert.True(over.Equals(everywhere));
+        for (var row = 0; row < a.shape[0]; row++)
+        {
+            var isMeant = row % length is 0 or 2;
+            long[] Of(Tensor ids, int group) => ids[row, group].data<long>().ToArray();
+            Assert.Equal(isMeant ? [4, 3] : Of(before, 1), Of(alone, 1));
+            Assert.Equal(isMeant ? [4, 3] : Of(everywhere, 1), Of(both, 1));
+            Assert.Equal(isMeant ? [4, -1] : Of(before, 1), Of(dropped, 1));
+            Assert.All(new[] { everywhere, both, alone, dropped }, ids => Assert.Equal(Of(before, 0), Of(ids, 0)));
+        }
+
+        // The mean is over the codes that are there.
+        using var one = new Codebook(shape, CPU, [first with { Force = [4], KeepK = false }], ScalarType.Float64, length);
+        one.load_state_dict(plain.state_dict());
+        Tensor output = one.call(a), as_before = plain.call(a);
+        var code = plain.Codes[1, 4];
+        for (var row = 0; row < a.shape[0]; row++)
+            Assert.True(output[row].narrow(0, Width / 2, Width / 2).allclose(row % length is 0 or 2 ? code : as_before[row].narrow(0, Width / 2, Width / 2), 1e-14, 1e-14));
+    }
+
+    [Fact]
+    public void Rows_of_weight_0_use_no_code_and_none_begins_anew_from_them()
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(11);
+        using var codebook = new Codebook(new(Width, Codes, 1, 1, RowSimilarity.Euclidean, IsNormalized: false), CPU) { ReplaceDeadAfterSteps = 1, ReplaceNoise = 0 };
+        codebook.Initialize(random);
+        codebook.train();
+
+        // Rows that stand on the codes: one for each, of which the first three count.
+        var rows = codebook.Codes[0].detach().clone();
+        codebook.Snap(rows, CodebookLoss.AutoEncode, 0, tensor([.. Enumerable.Range(0, Codes).Select(i => i < 3 ? 1f : 0)]));
+        var (_, replaced) = codebook.Replace(random)!.Value;
+        Assert.Equal(Enumerable.Range(0, Codes).Select(i => i >= 3), replaced.flatten().data<bool>().ToArray());
+        Assert.True(cdist(codebook.Codes[0].detach(), rows.narrow(0, 0, 3)).amin([1]).max().item<float>() < 1e-5);
+    }
+
     [Fact]
     public void Codes_without_rows_become_activations_and_the_optimiser_forgets_them()
     {

@@ -65,6 +65,31 @@ public sealed class MultiHeadAttentionTests
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void Causal_attention_reads_what_a_row_of_the_tokens_so_far_would(int heads)
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(6);
+        using var attention = new MultiHeadAttention(Width, heads, CPU);
+        attention.Initialize(random);
+        var tokens = empty(Rows, Tokens, Width).normal_(0, 1, random);
+        var later = MultiHeadAttention.Later(Tokens, CPU);
+        Assert.Equal(Enumerable.Range(0, Tokens * Tokens).Select(i => i % Tokens > i / Tokens), later.flatten().data<bool>().ToArray());
+        var (read, joined) = (attention.Heads(tokens, tokens, later), attention.Read(tokens, tokens, later));
+        Assert.Equal(TensorMemory.ToFloats(joined), TensorMemory.ToFloats(attention.Join(read)));
+        for (var t = 0; t < Tokens; t++)
+        {
+            var expected = attention.Heads(tokens.narrow(1, t, 1), tokens.narrow(1, 0, t + 1));
+            Assert.Equal(TensorMemory.ToFloats(expected), TensorMemory.ToFloats(read.narrow(1, t, 1)), (a, b) => Math.Abs(a - b) < 1e-5);
+        }
+
+        // A mask of each row's own, for all of its queries, is the same as one by query.
+        var hidden = tensor(new[] { false, true, false, false, false, false, true, true, true, false, false, true }, Rows, Tokens);
+        Assert.Equal(TensorMemory.ToFloats(attention.Read(tokens, tokens, hidden)), TensorMemory.ToFloats(attention.Read(tokens, tokens, hidden.unsqueeze(1).expand(-1, Tokens, -1))));
+    }
+
     [Fact]
     public void Has_as_many_weights_as_it_says_and_heads_must_divide_the_width()
     {

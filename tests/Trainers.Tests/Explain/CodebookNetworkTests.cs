@@ -199,7 +199,7 @@ public sealed class CodebookNetworkTests(ITestOutputHelper output)
     public void What_cannot_be_is_told()
     {
         static string Message(Action act) => Assert.ThrowsAny<ArgumentException>(act).Message;
-        Assert.Contains("layer 3, only behind 1, 2", Message(() => Model.WithCodes(3, 0, [1])), StringComparison.Ordinal);
+        Assert.Contains("layer 3, only behind layer 1, 2", Message(() => Model.WithCodes(3, 0, [1])), StringComparison.Ordinal);
         Assert.Contains("group must be at least 0 and at most 1, but was 2", Message(() => Model.WithCodes(1, 2, [1])), StringComparison.Ordinal);
         Assert.Contains("3 codes cannot be forced where 2", Message(() => Model.WithCodes(1, 0, [1, 2, 3])), StringComparison.Ordinal);
         Assert.Contains("at most 19, but one was 20", Message(() => Model.WithCodes(1, 0, disable: [1, 20])), StringComparison.Ordinal);

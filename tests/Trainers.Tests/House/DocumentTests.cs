@@ -52,6 +52,7 @@ public sealed partial class DocumentTests
         foreach (var subject in ConformanceTests.Suite.Subjects.DistinctBy(subject => subject.Name))
             DocumentTable.Check(Repository.At("docs", "methods", subject.Name + ".md"), "options", OptionRow.Markdown(subject.DefaultOptions()));
         DocumentTable.Check(Repository.At("docs", "methods", "CodebookNetwork.md"), "quantizer", OptionRow.Markdown(new VectorQuantize.Options()));
+        DocumentTable.Check(Repository.At("docs", "methods", "CodebookSequenceModel.md"), "options", OptionRow.Markdown(new CodebookSequenceModel.Options()));
         DocumentTable.Check(Repository.At("docs", "methods", "PatchTSMixer.md"), "pretraining options", OptionRow.Markdown(new PatchTSMixerPretrain.Options(), typeof(PatchTSMixerPretrain.Options)));
         var sheet = Repository.At("docs", "cheat-sheet.md");
         DocumentTable.Check(sheet, "trainers", CheatSheet.Trainers(ConformanceTests.Suite, Repository.At("docs", "methods"), "methods"));

@@ -1,19 +1,21 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using MlNetMlp.Data;
 
-namespace MlNetMlp.Interop;
+namespace MlNetMlp.Data;
 
 /// <summary>The texts that the keys of a column stand for.</summary>
 internal static class KeyNames
 {
+    // What ML.NET calls the annotation.
+    private const string Kind = "KeyValues";
+
     /// <summary>Reads the texts.</summary>
     /// <param name="column">A column of keys.</param>
     /// <param name="count">Number of values of the key.</param>
     /// <returns>The texts in the order of the keys, or null where the column does not say them.</returns>
     public static IReadOnlyList<string>? Of(DataViewSchema.Column column, int count)
     {
-        if (column.Annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type is not VectorDataViewType { ItemType: TextDataViewType } values || values.Size != count)
+        if (column.Annotations.Schema.GetColumnOrNull(Kind)?.Type is not VectorDataViewType { ItemType: TextDataViewType } values || values.Size != count)
             return null;
         VBuffer<ReadOnlyMemory<char>> names = default;
         column.GetKeyValues(ref names);
