@@ -90,7 +90,7 @@ internal sealed record NetworkFit(
     {
         using (set)
         using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve, initial?.State) { Checkpoint = MakeCheckpoint() })
-        using (var network = Method.Fit(set, head, run))
+        using (var network = FitNetwork(set, head, run))
         {
             run.State?.CheckFinite();
             if (!Equals(network.Definition.Layout, set.Layout))
@@ -111,6 +111,19 @@ internal sealed record NetworkFit(
             };
             EndCheckpoint(run.Checkpoint);
             return trained;
+        }
+    }
+
+    private Network FitNetwork(TrainingSet set, TaskHead head, TrainingRun run)
+    {
+        try
+        {
+            return Method.Fit(set, head, run);
+        }
+        catch
+        {
+            run.Abandon();
+            throw;
         }
     }
 

@@ -28,6 +28,7 @@ public sealed class TrainingRun : IDisposable
 {
     private readonly Network? _initial;
     private readonly List<TrainingCount> _counts = [];
+    private readonly List<Network> _created = [];
 
     internal TrainingRun(Device device, int seed, TrainingObserver observer, Network? initial, LearningCurve? initialCurve = null, WeightSet? initialState = null)
     {
@@ -139,8 +140,12 @@ public sealed class TrainingRun : IDisposable
         }
 
         network.to(Device);
+        _created.Add(network);
         return network;
     }
+
+    /// <summary>Releases the networks of a fit that came to nothing: modules keep some of their tensors out of the scopes of their callers.</summary>
+    internal void Abandon() => _created.ForEach(network => network.Dispose());
 
     /// <summary>Trains a network by mini-batches (or by L-BFGS) with everything that the settings say; the best weights stand in it after.</summary>
     /// <param name="network">The network, on <see cref="Device"/>.</param>
