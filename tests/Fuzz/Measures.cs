@@ -30,8 +30,15 @@ internal static class Measures
         {
             using (var file = File.Create(path))
             {
-                file.Write(ModelSeeds.Make()[0].File);
-                using var zip = new ZipArchive(file, ZipArchiveMode.Update);
+                using var sound = new ZipArchive(new MemoryStream(ModelSeeds.Make()[0].File));
+                using var zip = new ZipArchive(file, ZipArchiveMode.Create);
+                foreach (var part in sound.Entries)
+                {
+                    using var source = part.Open();
+                    using var target = zip.CreateEntry(part.FullName).Open();
+                    source.CopyTo(target);
+                }
+
                 for (var i = 0; i < BombEntries; i++)
                 {
                     using var entry = zip.CreateEntry($"TransformerChain/Blob{i}", CompressionLevel.Optimal).Open();

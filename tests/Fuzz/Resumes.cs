@@ -46,7 +46,7 @@ internal static class Resumes
                 using var child = Process.Start(new ProcessStartInfo(
                     Environment.ProcessPath!, [typeof(Resumes).Assembly.Location, "train", kind.ToString(CultureInfo.InvariantCulture), checkpoint, found]) { RedirectStandardOutput = true })!;
                 child.StandardOutput.ReadLine();
-                if (child.WaitForExit(random.Next(400)))
+                if (child.WaitForExit(random.Next(1000)))
                     continue;
                 child.Kill();
                 child.WaitForExit();
