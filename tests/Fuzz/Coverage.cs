@@ -11,13 +11,17 @@ namespace MlNetMlp.Fuzz;
 /// </summary>
 internal static class Coverage
 {
-    /// <summary>Writes what a fuzzer begins from.</summary>
-    /// <param name="folder">The folder.</param>
+    /// <summary>Writes what a fuzzer begins from, and a sound model beside it.</summary>
+    /// <param name="folder">The folder; the model has its name and <c>.sound</c> behind it.</param>
     /// <param name="entry">Name of an entry; null for whole models.</param>
     public static void WriteSeeds(string folder, string? entry)
     {
         Directory.CreateDirectory(folder);
-        foreach (var (name, file) in ModelSeeds.Make())
+        var seeds = ModelSeeds.Make();
+
+        // Of all seeds this one has the most entries of ours.
+        File.WriteAllBytes(folder + ".sound", seeds[0].File);
+        foreach (var (name, file) in seeds)
         {
             if (entry is null)
                 File.WriteAllBytes(Path.Combine(folder, name), file);
@@ -27,18 +31,19 @@ internal static class Coverage
     }
 
     /// <summary>Loads what the fuzzer gives, again and again; whatever is thrown but a refusal is a finding.</summary>
-    /// <param name="entry">Name of the entry that is given; null for whole models.</param>
-    public static void Run(string? entry)
+    /// <param name="sound">A sound model, of which an entry is given; null for whole models.</param>
+    /// <param name="entry">Name of the entry.</param>
+    public static void Run(string? sound = null, string? entry = null)
     {
-        // Of all seeds the network has the most entries of ours.
-        var sound = entry is null ? [] : ModelSeeds.Make()[0].File;
+        // No code that counts where it goes may run before the fuzzer has said where to.
+        var model = sound is null ? [] : File.ReadAllBytes(sound);
         var path = Path.GetTempFileName();
         Fuzzer.OutOfProcess.Run(stream =>
         {
             using (var given = new MemoryStream())
             {
                 stream.CopyTo(given);
-                File.WriteAllBytes(path, entry is null ? given.ToArray() : Replace(sound, entry, given.ToArray()));
+                File.WriteAllBytes(path, entry is null ? given.ToArray() : Replace(model, entry, given.ToArray()));
             }
 
             try

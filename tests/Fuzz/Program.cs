@@ -35,8 +35,11 @@ internal static class Program
             case ["seeds", var folder, .. var entry]:
                 Coverage.WriteSeeds(folder, entry is [var wanted] ? wanted : null);
                 return 0;
-            case ["afl", .. var entry]:
-                Coverage.Run(entry is [var changed] ? changed : null);
+            case ["afl"]:
+                Coverage.Run();
+                return 0;
+            case ["afl", var sound, var entry]:
+                Coverage.Run(sound, entry);
                 return 0;
             case ["bomb"]:
                 Measures.Bomb();

@@ -15,5 +15,5 @@ PATH=$folder/tools:$PATH sharpfuzz "$folder/program/MlNetMlp.Extensions.dll"
 
 # A .NET program is none that AFL++ has compiled; what it cannot know of the machine's settings for crashes does not matter to exceptions.
 export AFL_SKIP_BIN_CHECK=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_SKIP_CPUFREQ=1 AFL_NO_UI=1
-timeout "$seconds" afl-fuzz -i "$folder/seeds" -o "$folder/findings" -t 10000 -m none -- dotnet "$folder/program/MlNetMlp.Fuzz.dll" afl $entry || true
+timeout "$seconds" afl-fuzz -i "$folder/seeds" -o "$folder/findings" -t 10000 -m none -- dotnet "$folder/program/MlNetMlp.Fuzz.dll" afl ${entry:+"$folder/seeds.sound" "$entry"} || true
 grep -E 'run_time|execs_done|edges_found|corpus_count|saved_crashes|saved_hangs' "$folder/findings/default/fuzzer_stats"
