@@ -30,12 +30,15 @@ internal static class Resumes
         string expected = Path.Combine(folder, "expected.zip"), checkpoint = Path.Combine(folder, "fit.checkpoint"), found = Path.Combine(folder, "found.zip");
         var (random, wrong, ended, resumed) = (new Random(1), 0, 0, 0);
         var models = new byte[]?[Kinds][];
+        var durations = new TimeSpan[Kinds];
         for (var i = 0; i < times; i++)
         {
             var kind = i % Kinds;
             if (models[kind] is null)
             {
+                var clock = Stopwatch.StartNew();
                 Train(kind, Path.Combine(folder, "undisturbed.checkpoint"), expected, tells: false);
+                durations[kind] = clock.Elapsed;
                 models[kind] = Entries(expected);
             }
 
@@ -46,7 +49,7 @@ internal static class Resumes
                 using var child = Process.Start(new ProcessStartInfo(
                     Environment.ProcessPath!, [typeof(Resumes).Assembly.Location, "train", kind.ToString(CultureInfo.InvariantCulture), checkpoint, found]) { RedirectStandardOutput = true })!;
                 child.StandardOutput.ReadLine();
-                if (child.WaitForExit(random.Next(1000)))
+                if (child.WaitForExit(random.NextDouble() * durations[kind]))
                     continue;
                 child.Kill();
                 child.WaitForExit();
