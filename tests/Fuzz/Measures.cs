@@ -49,7 +49,7 @@ internal static class Measures
             }
 
             var times = new double[Warm];
-            var before = PeakBytes();
+            var (before, why) = (PeakBytes(), "");
             for (var i = 0; i < Warm; i++)
             {
                 var start = Stopwatch.GetTimestamp();
@@ -58,15 +58,16 @@ internal static class Measures
                     ModelFile.Load(new MLContext(1), path, new(), ModelFile.KnownAssemblies, out _);
                     throw new InvalidOperationException("The bomb was loaded.");
                 }
-                catch (ModelFormatException)
+                catch (ModelFormatException e)
                 {
+                    why = e.Message;
                     times[i] = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
                 }
             }
 
             var warm = times[1..].Order().ToArray();
             Console.WriteLine(FormattableString.Invariant(
-                $"A zip of {new FileInfo(path).Length / 1e6:0.0} MB with {BombEntries} entries of 2 GiB of zeros is refused in {times[0]:0.0} ms the first time, then {warm[warm.Length / 2]:0.00} ms in the median and {warm[^1]:0.00} at most; {(PeakBytes() - before) / 1e6:0.0} MB more."));
+                $"A zip of {new FileInfo(path).Length / 1e6:0.0} MB with {BombEntries} entries of 2 GiB of zeros is refused in {times[0]:0.0} ms the first time, then {warm[warm.Length / 2]:0.00} ms in the median and {warm[^1]:0.00} at most; {(PeakBytes() - before) / 1e6:0.0} MB more. {why}"));
         }
         finally
         {

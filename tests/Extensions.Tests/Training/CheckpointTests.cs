@@ -2,6 +2,7 @@ using Microsoft.ML;
 using MlNetMlp.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
+using MlNetMlp.Networks;
 using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 using MlNetMlp.Tests.Support;
@@ -70,6 +71,35 @@ public sealed class CheckpointTests : IDisposable
         }
 
         TrainedNetwork Fit(KeyedLinear.Options wanted) => Ml.Regression.Trainers.CreateTrainer(new KeyedLinear(wanted)).Fit(data).Model.Network;
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(6)]
+    public void A_fit_of_several_trainings_goes_on_in_the_one_that_it_was_in(int epoch)
+    {
+        var options = Short with { Epochs = 4, ValidationFraction = 0 };
+        var expected = Fit(options);
+        var ended = 0;
+        using var source = new CancellationTokenSource();
+        var stopping = new Reporter(progress =>
+        {
+            if (progress.IsEndOfEpoch && ++ended == epoch)
+                source.Cancel();
+        });
+        Assert.Throws<OperationCanceledException>(() => Fit(Kept(options) with { CancellationToken = source.Token, Progress = stopping }));
+
+        var left = 0;
+        var going = new Reporter(progress => left += progress.IsEndOfEpoch ? 1 : 0);
+        AssertSame(expected, Fit(Kept(options) with { Progress = going }));
+
+        // The last epoch of a training leaves no checkpoint of its own: it is gone through again.
+        Assert.Equal(8 - epoch + (epoch % 4 == 0 ? 1 : 0), left);
+        Assert.Empty(Directory.GetFileSystemEntries(_folder));
+
+        static TrainedNetwork Fit(PlainMlp.Options wanted) => Ml.Regression.Trainers.CreateTrainer(new TwoTrainings(wanted)).Fit(Data).Model.Network;
     }
 
     [Fact]
@@ -348,6 +378,22 @@ public sealed class CheckpointTests : IDisposable
     {
         Assert.Equal(expected.LearningCurve, found.LearningCurve);
         Assert.Equal(Floats(expected).Select(BitConverter.SingleToInt32Bits), Floats(found).Select(BitConverter.SingleToInt32Bits));
+    }
+
+    private sealed class TwoTrainings(PlainMlp.Options options) : INetworkMethod
+    {
+        public string Name => nameof(TwoTrainings);
+
+        NetworkOptions INetworkMethod.Options => options;
+
+        public Network Fit(TrainingSet data, TaskHead head, TrainingRun run)
+        {
+            var network = run.Create(new PlainMlpDefinition { Inputs = data.FeatureCount, Outputs = head.Outputs, Hidden = options.Hidden, IsDense = options.IsDense });
+            ((PlainMlpNetwork)network).Standardize(data.Statistics);
+            run.Minimize(network, data, head, options.ToSettings(data.RowCount));
+            run.Minimize(network, data, head, options.ToSettings(data.RowCount) with { Optimizer = OptimizerKind.Sgd });
+            return network;
+        }
     }
 
     private sealed class Reporter(Action<TrainingProgress> report) : IProgress<TrainingProgress>
