@@ -118,7 +118,9 @@ internal sealed record NetworkFit(
     {
         try
         {
-            return Method.Fit(set, head, run);
+            var network = Method.Fit(set, head, run);
+            run.Checkpoint?.CheckTaken();
+            return network;
         }
         catch
         {

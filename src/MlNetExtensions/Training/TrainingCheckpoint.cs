@@ -115,6 +115,14 @@ internal sealed class TrainingCheckpoint(CheckpointSettings settings, Action<str
         return found;
     }
 
+    /// <summary>Refuses a checkpoint of a training that the fit did not come to, at its end: all others were passed over for it.</summary>
+    /// <exception cref="ModelFormatException">There is one.</exception>
+    public void CheckTaken()
+    {
+        if (_found is { } found)
+            throw Wrong(new ModelFormatException(FormattableString.Invariant($"It is of training {found.State.Phase + 1} of the fit, which has {_phase + 1}.")));
+    }
+
     /// <summary>Writes a checkpoint. Where that fails, the log says so and training goes on.</summary>
     /// <param name="state">What the training has come to; its phase is set here.</param>
     /// <param name="tensors">Its tensors.</param>

@@ -203,6 +203,7 @@ public sealed class CheckpointTests : IDisposable
     [Theory]
     [InlineData("\"plateau\": 1,", "\"plateau\": 0,", "numbers that no training has")]
     [InlineData("\"phase\": 0,", "\"phase\": -1,", "numbers that no training has")]
+    [InlineData("\"phase\": 0,", "\"phase\": 3,", "It is of training 4 of the fit, which has 1.")]
     [InlineData("\"format\": 1,", "\"format\": 2,", "Its format is 2")]
     [InlineData("\"bestEpoch\": ", "\"bestEpoch\": 9", "a course that no training has")]
     [InlineData("\"optimizer\": 10", "\"optimizes\": 10", "counts other things")]
