@@ -83,11 +83,20 @@ internal static class Measures
         var ml = new MLContext(1);
         var random = new Random(1);
         var data = ml.Data.LoadFromEnumerable(Enumerable.Range(0, 64).Select(_ => new Row { Features = [.. Enumerable.Range(0, 16).Select(_ => (float)random.NextDouble())], Label = (float)random.NextDouble() }).ToArray());
-        ModelFile.Save(ml, ml.Regression.Trainers.ScaledMlp(new() { Epochs = 1, Width = width, Blocks = 1, BatchSize = 64, Seed = 1 }).Fit(data), data.Schema, path);
-        foreach (var way in new[] { "none", "Model.Load", "ModelFile.Load" })
+        (string, IEstimator<ITransformer>)[] trainers =
+        [
+            ("Scored by managed code", ml.Regression.Trainers.ScaledMlp(new() { Epochs = 1, Width = width, Blocks = 1, BatchSize = 64, Seed = 1 })),
+            ("Scored by libtorch", ml.Regression.Trainers.MetaFormer(new() { Stages = [new(1, width * 3 / 4)], Stem = new(2, 2, 0), Epochs = 1, BatchSize = 64, Seed = 1 })),
+        ];
+        foreach (var (what, trainer) in trainers)
         {
-            using var child = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [typeof(Measures).Assembly.Location, "load", way, path]))!;
-            child.WaitForExit();
+            Console.WriteLine($"{what}:");
+            ModelFile.Save(ml, trainer.Fit(data), data.Schema, path);
+            foreach (var way in new[] { "Model.Load", "ModelFile.Load" })
+            {
+                using var child = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [typeof(Measures).Assembly.Location, "load", way, path]))!;
+                child.WaitForExit();
+            }
         }
 
         Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
@@ -107,20 +116,13 @@ internal static class Measures
         GC.Collect();
         var (peak, allocated) = (PeakBytes(), GC.GetTotalAllocatedBytes());
         var start = Stopwatch.GetTimestamp();
-        var model = way switch
-        {
-            "Model.Load" => ml.Model.Load(path, out _),
-            "ModelFile.Load" => ModelFile.Load(ml, path, new() { Bytes = 1L << 40 }, ModelFile.KnownAssemblies, out _),
-            _ => null,
-        };
+        var model = way == "Model.Load" ? ml.Model.Load(path, out _) : ModelFile.Load(ml, path, new() { Bytes = 1L << 40 }, ModelFile.KnownAssemblies, out _);
         var (loaded, milliseconds) = (PeakBytes(), Stopwatch.GetElapsedTime(start).TotalMilliseconds);
         double tensors;
         using (var zip = ZipFile.OpenRead(path))
             tensors = zip.Entries.Single(entry => entry.Name == SafeTensors.EntryName).Length;
         Console.WriteLine(FormattableString.Invariant(
             $"{way,-14} of {tensors / 1e6:0} MB of tensors: {milliseconds:0} ms, {(loaded - peak) / tensors:0.00} times the tensors more at the peak of the process, {(GC.GetTotalAllocatedBytes() - allocated) / tensors:0.00} times in managed memory."));
-        if (model is null)
-            return;
         var rows = ml.Data.LoadFromEnumerable(new[] { new Row { Features = new float[16] } });
         _ = model.Transform(rows).GetColumn<float>("Score").ToArray();
         Console.WriteLine(FormattableString.Invariant($"{"",-14} and a row scored: {(PeakBytes() - peak) / tensors:0.00} times."));
