@@ -51,6 +51,9 @@ public abstract class Subject
     /// <summary>Whether the method trains a network by gradients.</summary>
     public bool IsGradientTrained => Traits.IsGradientTrained ?? typeof(GradientTrainedOptions).IsAssignableFrom(OptionsType);
 
+    /// <summary>Whether the method can go on from checkpoints: it trains by the library's own loop, which writes them.</summary>
+    public bool KeepsCheckpoints => IsGradientTrained && OptionValues.Has(OptionsType, "CheckpointFile");
+
     /// <summary>Whether training uses the device that the context asks for.</summary>
     public bool UsesDevice => Traits.UsesDevice;
 

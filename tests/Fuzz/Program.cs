@@ -8,7 +8,8 @@ namespace MlNetMlp.Fuzz;
 /// <summary>
 /// Loads damaged model files: <c>dotnet run -c Release --project tests/Fuzz -- [cases] [first seed] [folder of findings]</c>. Each has to load or to be
 /// refused by a <see cref="ModelFormatException"/>, within two seconds and 512 MiB; the exit code is the number of those that do neither, at most 100.
-/// <c>-- kills 200</c> ends as many processes while they save, <c>-- swaps 1000</c> replaces a file as many times while eight threads score by it.
+/// <c>-- kills 200</c> ends as many processes while they save, <c>-- swaps 1000</c> replaces a file as many times while eight threads score by it, <c>-- resumes 20</c> ends as many trainings again
+/// and again until they are done. <c>-- afl</c> is the target of AFL++ (see afl.sh). <c>-- bomb</c> and <c>-- memory</c> measure what loading takes.
 /// </summary>
 internal static class Program
 {
@@ -25,6 +26,29 @@ internal static class Program
                 return Faults.Swap(int.Parse(times, CultureInfo.InvariantCulture));
             case ["save", var first, var second, var target]:
                 Faults.SaveForEver(first, second, target);
+                return 0;
+            case ["resumes", var times]:
+                return Resumes.Run(int.Parse(times, CultureInfo.InvariantCulture));
+            case ["train", var kind, var checkpoint, var target]:
+                Resumes.Train(int.Parse(kind, CultureInfo.InvariantCulture), checkpoint, target);
+                return 0;
+            case ["seeds", var folder, .. var entry]:
+                Coverage.WriteSeeds(folder, entry is [var wanted] ? wanted : null);
+                return 0;
+            case ["afl"]:
+                Coverage.Run();
+                return 0;
+            case ["afl", var sound, var entry]:
+                Coverage.Run(sound, entry);
+                return 0;
+            case ["bomb"]:
+                Measures.Bomb();
+                return 0;
+            case ["memory", .. var width]:
+                Measures.Memory(width is [var given] ? int.Parse(given, CultureInfo.InvariantCulture) : 4096);
+                return 0;
+            case ["load", var way, var path]:
+                Measures.Load(way, path);
                 return 0;
         }
 

@@ -5,14 +5,27 @@ using Microsoft.ML.Data;
 namespace MlNetMlp.Data;
 
 /// <summary>Reads a vector of the current row as Single values, whatever number type the column has.</summary>
-internal abstract class VectorReader
+internal abstract class VectorReader(DataViewRow row, DataViewSchema.Column column)
 {
     /// <summary>What a feature column must be, for an error.</summary>
     public const string Expected = "a vector of numbers (best Single)";
 
+    // 0 for vectors whose size differs from row to row.
+    private readonly int _size = LabelWidth(column);
+
     /// <summary>Takes the vector of the current row.</summary>
     /// <returns>Its number of values.</returns>
-    public abstract int Load();
+    /// <exception cref="InvalidOperationException">It has not as many values as the type of the column says.</exception>
+    public int Load()
+    {
+        // Data views of others may break the promise, and what a short vector leaves out would be memory that nobody has written to.
+        var length = LoadVector();
+        return length == _size || _size == 0 ? length : throw DataErrors.OtherLength(column.Name, row.Position, _size, length);
+    }
+
+    /// <summary>Takes the vector of the current row.</summary>
+    /// <returns>Its number of values.</returns>
+    protected abstract int LoadVector();
 
     /// <summary>Copies the vector that was taken last.</summary>
     /// <param name="destination">Room for exactly one vector.</param>
@@ -71,15 +84,15 @@ internal abstract class VectorReader
     /// <param name="column">The label column.</param>
     /// <returns>The reader.</returns>
     public static VectorReader CreateLabel(DataViewRow row, DataViewSchema.Column column) =>
-        column.Type is VectorDataViewType ? Create(row, column) : new OneValueReader(ScalarReader.Create(row, column));
+        column.Type is VectorDataViewType ? Create(row, column) : new OneValueReader(row, column);
 
     public static VectorReader Create(DataViewRow row, DataViewSchema.Column column)
     {
         var item = ((VectorDataViewType)column.Type).ItemType.RawType;
         if (item == typeof(float))
-            return new SingleReader(row.GetGetter<VBuffer<float>>(column));
+            return new SingleReader(row, column);
         if (item == typeof(bool))
-            return new Converter<bool>(row.GetGetter<VBuffer<bool>>(column), static value => value ? 1 : 0);
+            return new Converter<bool>(row, column, static value => value ? 1 : 0);
         return Type.GetTypeCode(item) switch
         {
             TypeCode.Double => Number<double>(row, column),
@@ -96,22 +109,25 @@ internal abstract class VectorReader
 
     private static Converter<T> Number<T>(DataViewRow row, DataViewSchema.Column column)
         where T : struct, INumber<T> =>
-        new(row.GetGetter<VBuffer<T>>(column), static value => float.CreateTruncating(value));
+        new(row, column, static value => float.CreateTruncating(value));
 
-    private sealed class OneValueReader(Func<float> read) : VectorReader
+    private sealed class OneValueReader(DataViewRow row, DataViewSchema.Column column) : VectorReader(row, column)
     {
-        public override int Load() => 1;
+        private readonly Func<float> _read = ScalarReader.Create(row, column);
 
-        public override void Write(Span<float> destination) => destination[0] = read();
+        public override void Write(Span<float> destination) => destination[0] = _read();
+
+        protected override int LoadVector() => 1;
     }
 
-    private sealed class SingleReader(ValueGetter<VBuffer<float>> getter) : VectorReader
+    private sealed class SingleReader(DataViewRow row, DataViewSchema.Column column) : VectorReader(row, column)
     {
+        private readonly ValueGetter<VBuffer<float>> _getter = row.GetGetter<VBuffer<float>>(column);
         private VBuffer<float> _buffer;
 
-        public override int Load()
+        protected override int LoadVector()
         {
-            getter(ref _buffer);
+            _getter(ref _buffer);
             return _buffer.Length;
         }
 
@@ -124,14 +140,15 @@ internal abstract class VectorReader
         }
     }
 
-    private sealed class Converter<T>(ValueGetter<VBuffer<T>> getter, Func<T, float> convert) : VectorReader
+    private sealed class Converter<T>(DataViewRow row, DataViewSchema.Column column, Func<T, float> convert) : VectorReader(row, column)
         where T : struct
     {
+        private readonly ValueGetter<VBuffer<T>> _getter = row.GetGetter<VBuffer<T>>(column);
         private VBuffer<T> _buffer;
 
-        public override int Load()
+        protected override int LoadVector()
         {
-            getter(ref _buffer);
+            _getter(ref _buffer);
             return _buffer.Length;
         }
 

@@ -62,6 +62,13 @@ internal static class DataErrors
     public static InvalidOperationException LongerSet(string column, long row) =>
         new($"Column '{column}', row {row} has more items than when the data were read before: they must be the same each time.");
 
+    public static InvalidOperationException OtherLength(string column, long row, int expected, int found) =>
+        new($"Column '{column}', row {row} has {found} values, but the type of the column says that there are {expected}.");
+
+    public static InvalidOperationException OtherRows(long expected, long found) =>
+        new($"The data had {expected} rows to train on when they were read before, and {(found < expected ? found.ToString(System.Globalization.CultureInfo.InvariantCulture) : "more")} now: they must be the same each time. "
+            + "Copy them first (Data.Cache), or raise the option 'MemoryBudget' so that they are read once.");
+
     public static InvalidOperationException NonFiniteFeature(string column, long row, int slot, string? slotName, float value) =>
         new($"Column '{column}', row {row}, slot {slot}{(slotName is null ? "" : $" ('{slotName}')")} is {value.ToString(System.Globalization.CultureInfo.InvariantCulture)}. "
             + "Features must be finite: replace missing values first, for instance with Transforms.ReplaceMissingValues, or drop the row.");

@@ -37,12 +37,20 @@ internal sealed class RowReader : IDisposable
         _names = names;
         _acceptNonFinite = acceptNonFinite;
         _cursor = cursor;
-        _features = names.Features.CreateReader(cursor, acceptNonFinite);
-        _readLabel = names.Label is { } label ? VectorReader.CreateLabel(cursor, cursor.Schema[label]) : null;
-        _label = new float[LabelWidth(cursor.Schema, names.Label)];
-        _weight = names.Weight is { } weight ? ScalarReader.Create(cursor, cursor.Schema[weight]) : null;
-        _validation = names.Validation is { } validation ? ScalarReader.Create(cursor, cursor.Schema[validation]) : null;
-        _id = cursor.GetIdGetter();
+        try
+        {
+            _features = names.Features.CreateReader(cursor, acceptNonFinite);
+            _readLabel = names.Label is { } label ? VectorReader.CreateLabel(cursor, cursor.Schema[label]) : null;
+            _label = new float[LabelWidth(cursor.Schema, names.Label)];
+            _weight = names.Weight is { } weight ? ScalarReader.Create(cursor, cursor.Schema[weight]) : null;
+            _validation = names.Validation is { } validation ? ScalarReader.Create(cursor, cursor.Schema[validation]) : null;
+            _id = cursor.GetIdGetter();
+        }
+        catch
+        {
+            cursor.Dispose();
+            throw;
+        }
     }
 
     public long MissingLabels { get; private set; }
@@ -74,8 +82,19 @@ internal sealed class RowReader : IDisposable
     /// <param name="acceptNonFinite">Whether features that are not finite are read.</param>
     /// <param name="most">Number of readers at most; a view that cannot be shared gives one.</param>
     /// <returns>The readers.</returns>
-    public static RowReader[] CreateSet(IDataView data, ColumnNames names, bool acceptNonFinite, int most) =>
-        [.. data.GetRowCursorSet(Columns(data.Schema, names), most).Select(cursor => new RowReader(cursor, names, acceptNonFinite))];
+    public static RowReader[] CreateSet(IDataView data, ColumnNames names, bool acceptNonFinite, int most)
+    {
+        var cursors = data.GetRowCursorSet(Columns(data.Schema, names), most);
+        try
+        {
+            return [.. cursors.Select(cursor => new RowReader(cursor, names, acceptNonFinite))];
+        }
+        catch
+        {
+            Array.ForEach(cursors, cursor => cursor.Dispose());
+            throw;
+        }
+    }
 
     public static DataViewSchema.Column Find(DataViewSchema schema, string role, string name) =>
         schema.GetColumnOrNull(name) ?? throw DataErrors.MissingColumn(role, name, schema.Select(c => c.Name));

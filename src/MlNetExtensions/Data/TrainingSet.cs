@@ -116,15 +116,18 @@ public sealed class TrainingSet : IDisposable
         }
 
         using var pass = _stream.OpenShared();
-        var more = true;
+        var (more, rows) = (true, 0L);
         while (more)
         {
             using var block = new RowStore(FeatureCount, _stream.LabelWidth, blockRows, blockRows);
             while (block.Count < blockRows && (more = pass.Next(block.NextRow())))
                 block.Commit(pass.Label, pass.Weight);
+            rows += block.Count;
             if (block.Count > 0)
                 yield return _stream.Transform.Make(block.Weights, block.Labels, block.TakeFeatures());
         }
+
+        CheckRows(rows);
     }
 
     /// <summary>Visits the rows held out in the order of the data, without a copy of all of them.</summary>
@@ -220,8 +223,20 @@ public sealed class TrainingSet : IDisposable
         var count = store.Count;
         using var pool = new RowPool(
             _stream.Transform.Make(store.Weights, store.Labels, store.TakeFeatures()), [.. Enumerable.Range(0, (int)count).Select(i => (long)i)]);
+        var rows = 0L;
         foreach (var batch in pool.Draw(batchSize, RowCount, random, places => Refill(pass, pool.Rows, places)))
+        {
+            rows += batch.Rows;
             yield return batch;
+        }
+
+        CheckRows(rows == RowCount && pass.Next(new float[FeatureCount]) ? rows + 1 : rows);
+    }
+
+    private void CheckRows(long rows)
+    {
+        if (rows != RowCount)
+            throw DataErrors.OtherRows(RowCount, rows);
     }
 
     // Every later row takes the place of a random one with the probability that keeps all rows equally likely (Vitter, "Random Sampling with
@@ -236,8 +251,10 @@ public sealed class TrainingSet : IDisposable
         var sample = _stream.Transform.Make(store.Weights, store.Labels, store.TakeFeatures());
         var features = TensorMemory.Address(sample.Features);
         var next = new float[FeatureCount];
-        for (var seen = count + 1L; pass.Next(next); seen++)
+        long seen = count;
+        while (pass.Next(next))
         {
+            seen++;
             var place = (long)(random.NextDouble() * seen);
             if (place >= count)
                 continue;
@@ -245,6 +262,7 @@ public sealed class TrainingSet : IDisposable
             _stream.Transform.Put(sample, place, pass.Label, pass.Weight);
         }
 
+        CheckRows(seen);
         return sample;
     }
 

@@ -47,15 +47,23 @@ internal sealed class BatchedScoreCursor : DataViewRowCursor
         _host = host;
         _source = source;
         _scoring = scoring;
-        _reader = scoring.Features.CreateReader(source, scoring.Model.AcceptsMissingValues);
-        _label = scoring.Model.LabelColumnName is { } label ? ScalarReader.Create(source, source.Schema[label]) : null;
-        _sourceId = source.GetIdGetter();
-        _mostRows = Math.Clamp(MostBlockFeatures / scoring.Model.Inputs, FirstBlockRows / BlockGrowth, MostBlockRows);
-        _passed = new PassedColumn?[source.Schema.Count];
-        foreach (var column in scoring.Passed)
-            _passed[column.Index] = PassedColumn.Create(source, source.Schema[column.Index]);
-        _row = new ScoredRow(this, source.Schema, scoring.Inputs);
-        _output = scoring.Scorer.GetRow(_row, scoring.Computed);
+        try
+        {
+            _reader = scoring.Features.CreateReader(source, scoring.Model.AcceptsMissingValues);
+            _label = scoring.Model.LabelColumnName is { } label ? ScalarReader.Create(source, source.Schema[label]) : null;
+            _sourceId = source.GetIdGetter();
+            _mostRows = Math.Clamp(MostBlockFeatures / scoring.Model.Inputs, FirstBlockRows / BlockGrowth, MostBlockRows);
+            _passed = new PassedColumn?[source.Schema.Count];
+            foreach (var column in scoring.Passed)
+                _passed[column.Index] = PassedColumn.Create(source, source.Schema[column.Index]);
+            _row = new ScoredRow(this, source.Schema, scoring.Inputs);
+            _output = scoring.Scorer.GetRow(_row, scoring.Computed);
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
     }
 
     public override long Position => _position;

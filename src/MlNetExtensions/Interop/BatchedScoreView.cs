@@ -56,9 +56,18 @@ internal sealed class BatchedScoreView : IDataView
         if (IsInOrder)
             return [GetRowCursor(columnsNeeded)];
         var active = new ActiveColumns(this, columnsNeeded);
-        return active.CanReadAhead
-            ? [.. _source.GetRowCursorSet(active.Source, n, rand).Select(cursor => new BatchedScoreCursor(_host, cursor, active.Scoring))]
-            : _rowWise.GetRowCursorSet(active.Asked, n, rand);
+        if (!active.CanReadAhead)
+            return _rowWise.GetRowCursorSet(active.Asked, n, rand);
+        var sources = _source.GetRowCursorSet(active.Source, n, rand);
+        try
+        {
+            return [.. sources.Select(cursor => new BatchedScoreCursor(_host, cursor, active.Scoring))];
+        }
+        catch
+        {
+            Array.ForEach(sources, cursor => cursor.Dispose());
+            throw;
+        }
     }
 
     private bool IsInOrder => _features.Windows is not null;

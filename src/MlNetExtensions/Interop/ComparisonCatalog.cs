@@ -60,7 +60,9 @@ public static class ComparisonCatalog
         {
             var trained = run(entry.Method).ToArray();
             var network = NetworkModel.Find(trained[0].Model)!;
-            return new(entry.Name, [.. trained.Select(fold => fold.Figure)], network.WeightCount, network.Definition.MultiplicationsPerRow, Latency(network));
+            var result = new MethodResult(entry.Name, [.. trained.Select(fold => fold.Figure)], network.WeightCount, network.Definition.MultiplicationsPerRow, Latency(network));
+            Array.ForEach(trained, fold => NetworkModel.Release(fold.Model));
+            return result;
         }
     }
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using MlNetMlp.Interop;
 using MlNetMlp.Options;
 using MlNetMlp.Persistence;
 
@@ -84,14 +85,22 @@ public sealed class WatchedModel : IDisposable
         {
             // Before the file is read: what changes meanwhile is seen at the next look.
             _seen = Stamp();
-            _loaded = Load(_loaded.Version + 1);
+            var before = _loaded;
+            _loaded = Load(before.Version + 1);
+
+            // Whoever still scores by it is waited for, and whoever goes on to takes the memory anew.
+            NetworkModel.Release(before.Model);
         }
 
         Reloaded?.Invoke(this, EventArgs.Empty);
     }
 
     /// <summary>Looks after the file no more. The last model still works.</summary>
-    public void Dispose() => _timer.Dispose();
+    public void Dispose()
+    {
+        _timer.Dispose();
+        NetworkModel.Release(_loaded.Model);
+    }
 
     private void Look()
     {

@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using MlNetMlp.Networks;
 using MlNetMlp.Options;
+using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 using MlNetMlp.Solvers;
 using TorchSharp;
@@ -71,7 +72,7 @@ public sealed record CodeEdit
 /// The gradient passes straight through: o + a' − stop(a') has the value o, gives a' the gradient of o, and each of the codes a K-th of it. Activations of sequences are rows too: those of the
 /// first sequence's positions in their order, then those of the second's, and so on.
 /// </remarks>
-public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
+public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights, IKeepsTrainingState
 {
     /// <summary>ε of the normalisation.</summary>
     public const double Epsilon = 1e-5;
@@ -264,6 +265,28 @@ public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
     }
 
     /// <inheritdoc/>
+    public WeightSet ReadTrainingState() => _usage is not { Counts: { } counts, Last: { } last }
+        ? []
+        : [NamedTensor.Of("steps", [(long)_usage.Steps]), StoredTensors.Of("counts", counts), StoredTensors.Of("last", last)];
+
+    /// <inheritdoc/>
+    public void WriteTrainingState(WeightSet state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        if (state.Count == 0)
+            return;
+        var reader = state.Read();
+        var steps = reader.TakeIntegers("steps").Span[0];
+        var all = (long)Shape.Groups * Shape.NumCodes;
+        reader.TakeDoubles("counts", all);
+        if (steps is < 0 or > int.MaxValue || !state.TryGet("last", out var last) || last.Shape is not [> 0, var groups, var width] || (groups, width) != (Shape.Groups, Shape.CodeWidth))
+            throw new ModelFormatException("What a codebook remembers of its use is not of this one.");
+        state.TryGet("counts", out var counts);
+        using var scope = NewDisposeScope();
+        _usage.Set((int)steps, counts!.ToTensor().to(codes.device), last.ToTensor().to(codes.dtype).to(codes.device));
+    }
+
+    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
@@ -353,6 +376,12 @@ public sealed class Codebook : nn.Module<Tensor, Tensor>, IReplacesWeights
             Counts.AddScaled(counts);
             Last?.Dispose();
             Last = normalized.detach().clone().DetachFromDisposeScope();
+        }
+
+        public void Set(int steps, Tensor counts, Tensor last)
+        {
+            Dispose();
+            (Steps, Counts, Last) = (steps, counts.DetachFromDisposeScope(), last.DetachFromDisposeScope());
         }
 
         public void Dispose()

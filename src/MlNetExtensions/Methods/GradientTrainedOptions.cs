@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 using MlNetMlp.Training;
 
 namespace MlNetMlp.Methods;
@@ -60,6 +61,30 @@ public abstract record GradientTrainedOptions : NetworkOptions
     /// </summary>
     [Range(0, 1_000_000)]
     public int Patience { get; init; } = 20;
+
+    /// <summary>
+    /// A file that training writes down at the ends of epochs all that it would need to go on; null (the default) for none. A fit that finds the file of the same options and rows there
+    /// goes on from it and gives the model, to the bit, of a fit that was never stopped; one that finds a file of others refuses it. A fit that ends well deletes it. One file serves one fit at a
+    /// time. Not with <see cref="OptimizerKind.Lbfgs"/>.
+    /// </summary>
+    [JsonIgnore]
+    public string? CheckpointFile { get; init; }
+
+    /// <summary>Least time between two writings of <see cref="CheckpointFile"/> in seconds, in [0, 1,000,000]; 60 by default, 0 for every epoch.</summary>
+    [JsonIgnore]
+    [Range(0, 1e6)]
+    public double CheckpointSeconds { get; init; } = 60;
+
+    /// <inheritdoc/>
+    public override IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        foreach (var fault in base.Validate(validationContext))
+            yield return fault;
+        if (CheckpointFile is "")
+            yield return new ValidationResult("option 'CheckpointFile' must be given as the path of a file, or be null, but was ''");
+        if (CheckpointFile is not null && Optimizer == OptimizerKind.Lbfgs)
+            yield return new ValidationResult("option 'CheckpointFile' must be null where the option 'Optimizer' is Lbfgs");
+    }
 
     /// <summary>What the training loop is to do.</summary>
     /// <param name="rows">Number of rows to train on.</param>

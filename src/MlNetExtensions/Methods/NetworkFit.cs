@@ -89,15 +89,15 @@ internal sealed record NetworkFit(
     private TrainedNetwork Fit(TrainingSet set, TaskHead head, Network? start, TrainedNetwork? initial)
     {
         using (set)
-        using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve, initial?.State))
-        using (var network = Method.Fit(set, head, run))
+        using (var run = new TrainingRun(Device, Seed, Observer, start, initial?.LearningCurve, initial?.State) { Checkpoint = MakeCheckpoint() })
+        using (var network = FitNetwork(set, head, run))
         {
             run.State?.CheckFinite();
             if (!Equals(network.Definition.Layout, set.Layout))
                 throw new InvalidOperationException($"{Method.Name} was given rows of {set.Layout}, but the layout of its network's definition is {network.Definition.Layout}.");
             if (!network.Definition.AddedColumns.Select(column => column.Name).SequenceEqual(Method.AddedColumns.Select(column => column.Name)))
                 throw new InvalidOperationException($"{Method.Name} promises other columns than those that its network computes.");
-            return new TrainedNetwork(network.Definition, network.ReadWeights(), head is FeatureHead ? new FeatureHead { Width = network.Definition.Outputs } : head)
+            var trained = new TrainedNetwork(network.Definition, network.ReadWeights(), head is FeatureHead ? new FeatureHead { Width = network.Definition.Outputs } : head)
             {
                 MethodName = Method.Name,
                 OptionsJson = Method.Options.ToJson(),
@@ -109,7 +109,38 @@ internal sealed record NetworkFit(
                 State = run.State,
                 DiagnosticsJson = run.DiagnosticsJson ?? initial?.DiagnosticsJson,
             };
+            EndCheckpoint(run.Checkpoint);
+            return trained;
         }
+    }
+
+    private Network FitNetwork(TrainingSet set, TaskHead head, TrainingRun run)
+    {
+        try
+        {
+            var network = Method.Fit(set, head, run);
+            run.Checkpoint?.CheckTaken();
+            return network;
+        }
+        catch
+        {
+            run.Abandon();
+            throw;
+        }
+    }
+
+    private TrainingCheckpoint? MakeCheckpoint() => Method.Options is GradientTrainedOptions { CheckpointFile: { } file } options
+        ? new(new(file, TimeSpan.FromSeconds(options.CheckpointSeconds), Method.Name, options.ToJson()), Observer.Log)
+        : null;
+
+    private void EndCheckpoint(TrainingCheckpoint? checkpoint)
+    {
+        if (checkpoint is { IsUsed: false })
+            Observer.Log($"{Method.Name} did not train by gradients, so that nothing was written to the option 'CheckpointFile'.");
+
+        // Who is given the best so far may want to go on.
+        if (!Observer.Cancellation.IsCancellationRequested)
+            checkpoint?.Delete();
     }
 
     /// <summary>The columns as the earlier model reads them: keys that are new to it are out of its vocabulary.</summary>

@@ -85,7 +85,7 @@ public abstract record NetworkOptions : IValidatableObject
 
     /// <summary>
     /// The options as JSON, to be kept in a configuration: all but those that only mean something in a running process
-    /// (<see cref="ValidationData"/>, <see cref="Progress"/>, <see cref="CancellationToken"/>, <see cref="InitialModel"/>).
+    /// (<see cref="ValidationData"/>, <see cref="Progress"/>, <see cref="CancellationToken"/>, <see cref="InitialModel"/>, and where checkpoints are written).
     /// </summary>
     /// <returns>The text.</returns>
     public string ToJson() => JsonSerializer.Serialize(this, GetType(), StrictJson.Settings);

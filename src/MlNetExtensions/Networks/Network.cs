@@ -68,9 +68,7 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         var reader = weights.Read();
         foreach (var (name, tensor) in state_dict())
         {
-            var values = reader.Take(name, tensor.shape);
-            if (!values.IsEmpty)
-                tensor.copy_(torch.tensor(values.ToArray(), tensor.shape));
+            Set(tensor, reader.Take(name, tensor.shape).Span);
         }
 
         reader.Finish();
@@ -89,8 +87,8 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         var reader = weights.ReadPart();
         foreach (var (name, tensor) in state_dict())
         {
-            if (isTaken(name) && reader.Take(name, tensor.shape) is { IsEmpty: false } values)
-                tensor.copy_(torch.tensor(values.ToArray(), tensor.shape));
+            if (isTaken(name))
+                Set(tensor, reader.Take(name, tensor.shape).Span);
         }
     }
 
@@ -111,5 +109,20 @@ public abstract class Network : nn.Module<Tensor, Tensor>
         foreach (var (name, tensor) in network.state_dict())
             reader.Take(name, tensor.shape);
         reader.Finish();
+    }
+
+    // A network of gigabytes is not to be there three times while its weights are set.
+    private static unsafe void Set(Tensor target, ReadOnlySpan<float> values)
+    {
+        if (values.IsEmpty)
+            return;
+        if (target.device_type == DeviceType.CPU && target.dtype == ScalarType.Float32 && target.is_contiguous())
+        {
+            values.CopyTo(new Span<float>(TensorMemory.Address(target), values.Length));
+            return;
+        }
+
+        using var scope = NewDisposeScope();
+        target.copy_(tensor(values.ToArray(), target.shape));
     }
 }

@@ -92,6 +92,11 @@ public sealed class NamedTensor
         return name == SafeTensorsHeader.MetadataName ? "the name that the format reserves for metadata" : null;
     }
 
+    /// <summary>The same tensor under another name.</summary>
+    internal NamedTensor Renamed(string name) => NameProblem(name) is { } problem
+        ? throw new ArgumentException($"A tensor cannot have {problem}.", nameof(name))
+        : new(name, Type, _values, Shape.AsSpan());
+
     internal T[] Values<T>(TensorType type) =>
         Type == type ? (T[])_values : throw new InvalidOperationException($"Tensor '{Name}' is {Type}, but was read as {type}.");
 

@@ -114,6 +114,9 @@ public sealed class FlatParameters : IDisposable
     /// <summary>Whether <see cref="Snapshot"/> has kept weights.</summary>
     public bool HasSnapshot => _best is not null;
 
+    /// <summary>What <see cref="Snapshot"/> has kept, always in the same order; nothing before.</summary>
+    internal IReadOnlyList<Tensor> Best => _best is null || _bestBuffers is null ? [] : [_best, .. _bestBuffers];
+
     internal Tensor DecayedValues { get; }
 
     // Where the numbers lie in this process's memory; 0 where they lie on another device.

@@ -43,6 +43,8 @@ public sealed class GradientNoiseSource : IDisposable
         }
     }
 
+    internal Generator Generator => _generator;
+
     /// <summary>Adds the noise of the next step to the gradients. Call it once per optimiser step, after clipping.</summary>
     public void Apply()
     {

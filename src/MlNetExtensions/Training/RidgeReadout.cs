@@ -13,6 +13,8 @@ public abstract class RidgeReadout : IDisposable
 {
     private const int ChunkElements = 1 << 19;
 
+    private const int LeastChunkRows = 64;
+
     private protected RidgeReadout(RidgePath path) => Path = path;
 
     /// <summary>Residuals, degrees of freedom and cross-validation for every penalty.</summary>
@@ -77,7 +79,7 @@ public abstract class RidgeReadout : IDisposable
 
         // A few rows at a time: fresh memory for large tensors costs more than what is done with it.
         var count = CountRows(sample);
-        var most = (int)Math.Clamp(ChunkElements / (Path.Size + (candidates.Length * sample.Targets.shape[1])), 64, count);
+        var most = (int)Math.Min(count, Math.Max(LeastChunkRows, ChunkElements / (Path.Size + (candidates.Length * sample.Targets.shape[1]))));
         for (long first = 0; first < count; first += most)
         {
             using var inner = NewDisposeScope();

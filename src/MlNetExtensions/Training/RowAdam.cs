@@ -57,7 +57,10 @@ public sealed class RowAdam : IDisposable
     }
 
     /// <summary>How many steps were made.</summary>
-    public long StepCount { get; private set; }
+    public long StepCount { get; internal set; }
+
+    /// <summary>The moments, always in the same order.</summary>
+    internal IReadOnlyList<Tensor> State => [_m, _v];
 
     /// <summary>Forgets the gradients collected so far.</summary>
     public void Clear()

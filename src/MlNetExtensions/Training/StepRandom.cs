@@ -15,6 +15,17 @@ public sealed class StepRandom(int seed)
     private readonly ulong _stream = RandomStreams.Hash((ulong)seed, Purpose);
     private ulong _step;
 
+    /// <summary>How many generators were given out: part of what a training remembers.</summary>
+    public long StepCount
+    {
+        get => (long)_step;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(value);
+            _step = (ulong)value;
+        }
+    }
+
     /// <summary>The random numbers of the next step.</summary>
     /// <returns>A generator on the CPU; the caller disposes it.</returns>
     public Generator Next() => new(RandomStreams.Hash(_stream, _step++) >> 1, CPU);

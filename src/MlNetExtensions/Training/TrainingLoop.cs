@@ -83,7 +83,9 @@ internal sealed class TrainingLoop : IDisposable
         using var noise = _settings.GradientNoise is { } wanted ? new GradientNoiseSource(wanted, _parameters, _run.Random.Seed) : null;
         var stepsPerEpoch = (_data.RowCount + _settings.BatchSize - 1) / _settings.BatchSize;
         var steps = stepsPerEpoch * _settings.Epochs;
-        for (var epoch = 1; epoch <= _settings.Epochs; epoch++)
+        var memory = _run.Checkpoint is { } checkpoint ? new LoopMemory(checkpoint, _run, _network, _parameters, optimizer, noise, _tables, _monitor) : null;
+        _plateau = memory?.Resume() ?? _plateau;
+        for (var epoch = _monitor.Epoch; epoch <= _settings.Epochs; epoch++)
         {
             _network.train();
             foreach (var batch in _data.Batches(_settings.BatchSize, epoch))
@@ -109,6 +111,8 @@ internal sealed class TrainingLoop : IDisposable
             _parameters.ThrowIfDetached();
             if (EndEpoch())
                 return _monitor.HasStalled ? $"The validation loss has not fallen for {_settings.Patience} epochs." : "The validation loss falls no more at the least learning rate.";
+            if (epoch < _settings.Epochs)
+                memory?.WriteWhereDue(_plateau);
         }
 
         return "All epochs are done.";

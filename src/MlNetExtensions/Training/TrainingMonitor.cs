@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using MlNetMlp.Networks;
+using MlNetMlp.Persistence;
 
 namespace MlNetMlp.Training;
 
@@ -114,6 +115,22 @@ public sealed class TrainingMonitor
         return isBest == true;
     }
 
+    /// <summary>What a checkpoint keeps of it; setting it goes on from there.</summary>
+    internal MonitorState State
+    {
+        get => new()
+        {
+            Step = Step, Rows = _rows, Start = _start, Points = [.. _points], BestEpoch = BestEpoch, BestLoss = double.IsFinite(BestLoss) ? BestLoss : null, IsJudged = _isJudged,
+        };
+        set
+        {
+            (Step, _rows, _start, _isJudged) = (value.Step, value.Rows, value.Start, value.IsJudged);
+            (BestEpoch, BestLoss) = (value.BestEpoch, value.BestLoss ?? double.PositiveInfinity);
+            _points.Clear();
+            _points.AddRange(value.Points);
+        }
+    }
+
     /// <summary>Notes the end of the training.</summary>
     /// <param name="reason">Why it ended, as a sentence.</param>
     /// <returns>The losses, epoch by epoch.</returns>
@@ -155,5 +172,31 @@ public sealed class TrainingMonitor
             _observer.Log(progress.ToString());
             _lastLog = elapsed;
         }
+    }
+}
+
+/// <summary>What a <see cref="TrainingMonitor"/> knows at the end of an epoch.</summary>
+internal sealed record MonitorState
+{
+    public required long Step { get; init; }
+
+    public required long Rows { get; init; }
+
+    public required LearningCurvePoint? Start { get; init; }
+
+    public required IReadOnlyList<LearningCurvePoint> Points { get; init; }
+
+    public required int BestEpoch { get; init; }
+
+    public required double? BestLoss { get; init; }
+
+    public required bool IsJudged { get; init; }
+
+    /// <summary>Refuses what no training comes to.</summary>
+    /// <exception cref="ModelFormatException">Its numbers contradict each other.</exception>
+    public void Check()
+    {
+        if (Points.Count == 0 || Points.Contains(null!) || Step < 0 || Rows < 0 || BestEpoch < 0 || BestEpoch > Points.Count || (IsJudged && BestLoss is null))
+            throw new ModelFormatException("Its header tells of a course that no training has.");
     }
 }

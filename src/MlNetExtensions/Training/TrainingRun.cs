@@ -17,10 +17,18 @@ namespace MlNetMlp.Training;
 internal sealed record TrainingObserver(
     Action<string> Log, IProgress<TrainingProgress>? Progress, Action CheckHost, bool KeepBestWhenCancelled, CancellationToken Cancellation);
 
+/// <summary>A number that changes from step to step of a training.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Read">Reads it.</param>
+/// <param name="Write">Sets it.</param>
+internal sealed record TrainingCount(string Name, Func<long> Read, Action<long> Write);
+
 /// <summary>One fit as a method sees it: the device, the streams of random numbers, the shared training loop, and ways to report and to be stopped.</summary>
 public sealed class TrainingRun : IDisposable
 {
     private readonly Network? _initial;
+    private readonly List<TrainingCount> _counts = [];
+    private readonly List<Network> _created = [];
 
     internal TrainingRun(Device device, int seed, TrainingObserver observer, Network? initial, LearningCurve? initialCurve = null, WeightSet? initialState = null)
     {
@@ -60,6 +68,31 @@ public sealed class TrainingRun : IDisposable
     internal string? DiagnosticsJson { get; private set; }
 
     internal TrainingObserver Observer { get; }
+
+    /// <summary>Where <see cref="Minimize"/> keeps checkpoints; null for nowhere.</summary>
+    internal TrainingCheckpoint? Checkpoint { get; init; }
+
+    /// <summary>What the method counts from step to step.</summary>
+    internal IReadOnlyList<TrainingCount> Counts => _counts;
+
+    /// <summary>
+    /// Tells of a number that the method changes from step to step, such as one of rows seen: a training that goes on from a checkpoint (<see cref="Methods.GradientTrainedOptions.CheckpointFile"/>)
+    /// sets it to what it was. To be called before <see cref="Minimize"/>. What a layer remembers is told by <see cref="IKeepsTrainingState"/>; weights, buffers and
+    /// <see cref="Random"/> need not be told of.
+    /// </summary>
+    /// <param name="name">A name for it, of which there is one in a fit.</param>
+    /// <param name="read">Reads the number, at least 0.</param>
+    /// <param name="write">Sets it.</param>
+    /// <exception cref="ArgumentException">There is one of that name.</exception>
+    public void Remember(string name, Func<long> read, Action<long> write)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(read);
+        ArgumentNullException.ThrowIfNull(write);
+        if (_counts.Exists(count => count.Name == name))
+            throw new ArgumentException($"There is a number '{name}' already.", nameof(name));
+        _counts.Add(new(name, read, write));
+    }
 
     /// <summary>Keeps what the weights do not tell, for a training that goes on from this one. It is part of the model and its file.</summary>
     /// <param name="state">Tensors of any type, all finite.</param>
@@ -107,8 +140,12 @@ public sealed class TrainingRun : IDisposable
         }
 
         network.to(Device);
+        _created.Add(network);
         return network;
     }
+
+    /// <summary>Releases the networks of a fit that came to nothing: modules keep some of their tensors out of the scopes of their callers.</summary>
+    internal void Abandon() => _created.ForEach(network => network.Dispose());
 
     /// <summary>Trains a network by mini-batches (or by L-BFGS) with everything that the settings say; the best weights stand in it after.</summary>
     /// <param name="network">The network, on <see cref="Device"/>.</param>
@@ -122,6 +159,8 @@ public sealed class TrainingRun : IDisposable
     /// <exception cref="OperationCanceledException">The fit was cancelled and the best so far is not wanted, or there is none.</exception>
     public LearningCurve Minimize(Network network, TrainingSet data, TaskHead head, DescentSettings settings, BatchLoss? loss = null, BatchLoss? heldLoss = null)
     {
+        if (Checkpoint?.Begin(network, data, head, settings) == false)
+            return Curve;
         using var loop = new TrainingLoop(this, network, data, head, settings, loss, heldLoss);
         return loop.Run();
     }

@@ -254,6 +254,7 @@ namespace MlNetMlp.Explain
                 options.Norm, options.AttackSteps, options.AttackStepSize / options.Epsilon ?? 0.25, options.RandomStart, options.InputMin, options.InputMax);
             using var unit = tensor(options.Unit.For(data.Statistics)).to(run.Device).DetachFromDisposeScope();
             var (seen, rising) = (0L, (double)(options.EpsilonWarmupEpochs ?? options.Epochs / 2) * data.RowCount);
+            run.Remember("seen", () => seen, count => seen = count);
             run.Minimize(network, data, head, options.ToSettings(data.RowCount), Attacked, (judged, rows) => Loss(judged, rows, options.Epsilon));
             return network;
 

@@ -51,6 +51,7 @@ internal static class MetaFormerFit
 
         network.Regularize(shell.DropPath, shell.DropRate);
         var steps = new StepRandom(run.Random.Seed);
+        run.Remember("steps", () => steps.StepCount, count => steps.StepCount = count);
         var image = definition.Image;
         run.Minimize(network, data, head, options.ToSettings(data.RowCount), Loss);
         return network;

@@ -9,6 +9,8 @@ namespace MlNetMlp.Conformance.Tests.Mocks;
 
 internal static partial class RunMocks
 {
+    private static string? _kept;
+
     [Mock(34, "the token in the options was cancelled")]
     public static Subject IgnoresItsToken() => new Faulty(EstimatorTask.Regression) { Options = options => (PlainMlp.Options)options with { CancellationToken = default } };
 
@@ -19,6 +21,54 @@ internal static partial class RunMocks
     public static Subject IgnoresItsContext() => new Faulty(EstimatorTask.Regression)
     {
         Trainer = (_, trainer) => new ElsewhereTrainer(trainer),
+    };
+
+    [Mock(42, "left no checkpoint")]
+    public static Subject WritesNoCheckpoint() => new Faulty(EstimatorTask.Regression) { Options = options => (PlainMlp.Options)options with { CheckpointFile = null } };
+
+    [Mock(42, "the fit began anew")]
+    public static Subject LosesItsCheckpoint() => new Faulty(EstimatorTask.Regression)
+    {
+        Options = options =>
+        {
+            if (((PlainMlp.Options)options).CheckpointFile is { } file && !((PlainMlp.Options)options).CancellationToken.CanBeCanceled)
+                File.Delete(file);
+            return options;
+        },
+    };
+
+    [Mock(42, "a fit that went on from its checkpoint")]
+    public static Subject RemembersWhatNoCheckpointHolds() => new Faulty(EstimatorTask.Regression)
+    {
+        Options = options =>
+        {
+            var steps = 0;
+            return (PlainMlp.Options)options with
+            {
+                Loss = (network, batch) =>
+                {
+                    var pull = 1f / ++steps;
+                    return network.call(batch.Features).sub(batch.Labels).square().mean().mul(torch.tensor(pull));
+                },
+            };
+        },
+    };
+
+    [Mock(42, "the checkpoint is still there")]
+    public static Subject KeepsItsCheckpoint() => new Faulty(EstimatorTask.Regression)
+    {
+        Options = options =>
+        {
+            if (((PlainMlp.Options)options).CheckpointFile is { } file && !((PlainMlp.Options)options).CancellationToken.CanBeCanceled)
+                _kept = file;
+            return options;
+        },
+        Trained = (_, model) =>
+        {
+            if (_kept is not null)
+                File.WriteAllText(_kept, "");
+            return model;
+        },
     };
 
     [Mock(35, "written to the console: training")]

@@ -107,6 +107,28 @@ internal static class RunChecks
         Trial.Refused(() => trial.Fit(), "a GPU that is not there", $"GPU {NoSuchGpu}", "FallbackToCpu");
     }
 
+    [Check(42, "A fit that is stopped goes on from its checkpoint, gives the bits of one that was not, and deletes the file", When = nameof(Subject.KeepsCheckpoints))]
+    public static void CheckpointsGoOn(Trial trial)
+    {
+        var folder = Directory.CreateTempSubdirectory("checkpoint").FullName;
+        try
+        {
+            using var source = new CancellationTokenSource();
+            var (file, stopping, going) = (Path.Combine(folder, "of.training"), new Watcher(progress => source.CancelAfterEpoch(progress)), new Watcher(_ => { }));
+            (string, object?)[] kept = [("CheckpointFile", file), ("CheckpointSeconds", 0.0)];
+            Stops(() => trial.Fit([.. kept, ("CancellationToken", source.Token), ("Progress", stopping)]), "the token, at the end of an epoch");
+            Assert.True(File.Exists(file), "a fit that was stopped at the end of an epoch left no checkpoint");
+            var model = trial.Fit([.. kept, ("Progress", going)]);
+            Assert.True(going.Reports.First(report => report.Step > 0).Epoch > 1, "the fit began anew, and did not go on from its checkpoint");
+            trial.Score(model).ShouldBe(trial.Score(trial.Model), "a fit that went on from its checkpoint");
+            Assert.True(!File.Exists(file), "the checkpoint is still there after a fit that ended well");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     // What is said to a feature and to options that cannot be.
     private static string[] Complaints(Trial trial)
     {
@@ -139,6 +161,12 @@ internal static class RunChecks
     private static void CancelAfterFirst(this CancellationTokenSource source, TrainingProgress progress)
     {
         if (progress.Step > 0)
+            source.Cancel();
+    }
+
+    private static void CancelAfterEpoch(this CancellationTokenSource source, TrainingProgress progress)
+    {
+        if (progress.IsEndOfEpoch)
             source.Cancel();
     }
 

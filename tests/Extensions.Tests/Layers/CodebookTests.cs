@@ -1,4 +1,5 @@
 using MlNetMlp.Layers;
+using MlNetMlp.Persistence;
 using MlNetMlp.Runtime;
 using MlNetMlp.Solvers;
 using MlNetMlp.Training;
@@ -17,6 +18,39 @@ public sealed class CodebookTests
     {
         { RowSimilarity.InnerProduct, 1, 1 }, { RowSimilarity.InnerProduct, 3, 1 }, { RowSimilarity.InnerProduct, 2, 3 }, { RowSimilarity.Euclidean, 1, 1 }, { RowSimilarity.Euclidean, 4, 2 },
     };
+
+    [Fact]
+    public void What_a_codebook_remembers_of_its_use_can_be_handed_on_and_nothing_else_is_taken()
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(1);
+        using var first = Make(new(Width, Codes, 2, 3, RowSimilarity.Euclidean), random);
+        using var second = Make(new(Width, Codes, 2, 3, RowSimilarity.Euclidean), random);
+        first.train();
+        first.ReplaceDeadAfterSteps = second.ReplaceDeadAfterSteps = 2;
+        Assert.Empty(first.ReadTrainingState());
+        first.call(randn(Rows, Width, ScalarType.Float64, generator: random));
+        Assert.Null(first.Replace(random));
+
+        var state = first.ReadTrainingState();
+        second.WriteTrainingState(state);
+
+        Assert.Equal(state.Select(tensor => tensor.ToString()), second.ReadTrainingState().Select(tensor => tensor.ToString()));
+        var (one, other) = (first.Replace(random), second.Replace(random));
+        Assert.Equal(one!.Value.Replaced.data<bool>().ToArray(), other!.Value.Replaced.data<bool>().ToArray());
+        foreach (var bad in new WeightSet[]
+        {
+            [.. state.Where(tensor => tensor.Name != "steps")],
+            [.. state.Where(tensor => tensor.Name != "last")],
+            [.. state.Select(tensor => tensor.Name == "steps" ? NamedTensor.Of("steps", [-1L]) : tensor)],
+            [.. state.Select(tensor => tensor.Name == "counts" ? NamedTensor.Of("counts", new double[5], 5) : tensor)],
+            [.. state.Select(tensor => tensor.Name == "last" ? NamedTensor.Of("last", new double[6], 1, 2, 3) : tensor)],
+            [.. state.Select(tensor => tensor.Name == "last" ? NamedTensor.Of("last", Array.Empty<double>(), 0, 3, 2) : tensor)],
+        })
+        {
+            Assert.Throws<ModelFormatException>(() => second.WriteTrainingState(bad));
+        }
+    }
 
     [Theory]
     [MemberData(nameof(Shapes))]

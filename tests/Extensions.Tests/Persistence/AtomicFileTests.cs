@@ -127,6 +127,20 @@ public sealed class AtomicFileTests : IDisposable
     }
 
     [Fact]
+    public void A_folder_that_may_not_be_written_to_is_told_with_the_path()
+    {
+        // Whoever runs the tests may write to any folder of a real disk, but to none of these.
+        if (!OperatingSystem.IsLinux())
+            return;
+        const string denied = "/sys/model.zip";
+
+        var e = Assert.ThrowsAny<Exception>(() => AtomicFile.Write(denied, _ => Assert.Fail("not to be called")));
+
+        Assert.True(e is UnauthorizedAccessException or IOException, e.ToString());
+        Assert.StartsWith($"Cannot write '{denied}': ", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_folder_or_a_device_is_not_replaced()
     {
         Assert.Contains("folder", Refusal(_folder), StringComparison.Ordinal);

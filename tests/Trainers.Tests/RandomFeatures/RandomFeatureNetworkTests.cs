@@ -36,6 +36,20 @@ public sealed class RandomFeatureNetworkTests
     }
 
     [Theory]
+    [InlineData(12)]
+    [InlineData(63)]
+    public void Few_rows_are_enough(int count)
+    {
+        var random = new Random(1);
+        var rows = Enumerable.Range(0, count).Select(_ => new Row { Features = [.. Enumerable.Range(0, Width).Select(_ => (float)random.NextDouble())], Label = (float)random.NextDouble() }).ToArray();
+
+        var view = _ml.Data.LoadFromEnumerable(rows);
+        var model = _ml.Regression.Trainers.RandomFeatureNetwork(new() { HiddenUnits = 8, Seed = 1 }).Fit(view);
+
+        Assert.All(model.Transform(view).GetColumn<float>("Score"), score => Assert.True(float.IsFinite(score)));
+    }
+
+    [Theory]
     [InlineData(RandomActivation.Tanh, RandomWeightDistribution.Uniform)]
     [InlineData(RandomActivation.Logistic, RandomWeightDistribution.Gaussian)]
     [InlineData(RandomActivation.Gaussian, RandomWeightDistribution.Sphere)]

@@ -104,6 +104,21 @@ public sealed class ScalableKernelNetworkTests
         }
     }
 
+    [Fact]
+    public void A_closed_form_says_that_it_keeps_no_checkpoint_and_leaves_the_file_alone()
+    {
+        var file = Path.GetTempFileName();
+        File.WriteAllText(file, "somebody's own");
+        var lines = new List<string>();
+        _ml.Log += (_, log) => lines.Add(log.Message);
+
+        Regression(Plain with { Mode = ScalableKernelMode.ClosedForm, CheckpointFile = file }, RandomFeatureNetworkTests.Rows(80));
+
+        Assert.Contains(lines, line => line.Contains("nothing was written to the option 'CheckpointFile'", StringComparison.Ordinal));
+        Assert.Equal("somebody's own", File.ReadAllText(file));
+        File.Delete(file);
+    }
+
     [Theory]
     [InlineData(ScalableKernelMode.ClosedForm)]
     [InlineData(ScalableKernelMode.Gradient)]
