@@ -80,11 +80,11 @@ internal static class Tabular
             options with { CategoricalColumns = [.. table.Keys], FeatureColumnName = table.Numbers > 0 ? "Features" : null, Seed = seed };
     }
 
-    // Networks with other options, such as with=Members:8,Epochs:32.
+    // Networks with other options, such as with=members:8+epochs:32.
     private static IEnumerable<TabularMethod> Variants(ILookup<string, string> options) => options["with"].Select(text => Network(text, OptionsOf(text)));
 
     private static TabularNetwork.Options OptionsOf(string text) => MlNetMlp.Methods.NetworkOptions.FromJson<TabularNetwork.Options>(
-        "{" + string.Join(',', text.Split(',').Select(pair => pair.Split(':')).Select(pair => $"\"{JsonNamingPolicy.CamelCase.ConvertName(pair[0])}\":{(char.IsAsciiLetter(pair[1][0]) && pair[1] is not ("true" or "false" or "null") ? $"\"{pair[1]}\"" : pair[1])}")) + "}");
+        "{" + string.Join(',', text.Split('+').Select(pair => pair.Split(':')).Select(pair => $"\"{JsonNamingPolicy.CamelCase.ConvertName(pair[0])}\":{(char.IsAsciiLetter(pair[1][0]) && pair[1] is not ("true" or "false" or "null") ? $"\"{pair[1]}\"" : pair[1])}")) + "}");
 
     public static void Run(ILookup<string, string> options)
     {
