@@ -40,7 +40,11 @@ internal sealed class TabularNetworkFit : IDisposable
     private readonly Tensor? _judgedPlaces;
     private readonly int _batch;
     private readonly TabularRows _rows;
-    private readonly TabularMembers? _initial;
+    private readonly TabularMembers _initial;
+    private readonly TabularRows _heldData;
+    private readonly long[][] _training;
+    private readonly long[][] _filled;
+    private readonly double[] _scales;
     private readonly LearningRateSchedule _schedule = LearningRateSchedule.Bumps();
     private readonly int _judgedRows;
     private readonly long[][] _heldRows = [];
@@ -48,6 +52,9 @@ internal sealed class TabularNetworkFit : IDisposable
     private Tensor? _bestOutputs;
     private int _stepsPerEpoch;
     private int _epochs;
+    private int _kinds;
+    private int _kind;
+    private (int Kind, int Epoch) _best;
 
     public TabularNetworkFit(TrainingSet data, TaskHead head, TrainingRun run, TabularNetwork.Options options)
     {
@@ -71,11 +78,7 @@ internal sealed class TabularNetworkFit : IDisposable
         // The network outlives the fit.
         _scope = NewDisposeScope();
         if (inputs is not null)
-        {
             _network.SetInputs(inputs);
-            if (_network.Members.Embedding is { } embedding)
-                Scale(embedding.Frequency, options.FrequencyScale / TabularNetwork.DefaultFrequencyScale);
-        }
 
         var rows = Prepare(all, weights);
         SetRange(rows.Labels);
@@ -95,39 +98,52 @@ internal sealed class TabularNetworkFit : IDisposable
         }
 
         _rows = ToDevice(rows);
-        if (Repeats)
-        {
-            _initial = new TabularMembers(_definition, _definition.Members, CPU);
-            _initial.Exchange(_network.Members, 0, isTarget: false);
-        }
-
-        _groups = Groups(_network.Members, training, [.. held.Select(part => Filled(part, most))], ReferenceEquals(rows, heldRows) ? _rows : ToDevice(heldRows));
+        _heldData = ReferenceEquals(rows, heldRows) ? _rows : ToDevice(heldRows);
+        (_training, _filled) = (training, [.. held.Select(part => Filled(part, most))]);
+        _scales = inputs is null || _network.Members.Embedding is null ? [TabularNetwork.DefaultFrequencyScale]
+            : options.FrequencyScale is { } scale ? [scale]
+            : _judge is null || options.Selection == EpochSelection.Last ? [TabularNetwork.DefaultFrequencyScale]
+            : [TabularNetwork.DefaultFrequencyScale, TabularNetwork.HighFrequencyScale];
+        _initial = new TabularMembers(_definition, _definition.Members, CPU);
+        _initial.Exchange(_network.Members, 0, isTarget: false);
     }
+
+    private bool IsTimeOver => _clock.Elapsed > _options.MaxTrainingTime;
 
     /// <summary>Whether the network is trained once more, on all rows.</summary>
     private bool Repeats => _options.TrainOnAllRows && _judge is not null && _data.Validation is null;
 
     public Network Run()
     {
-        var monitor = _run.Watch(_head, _epochs, (long)_stepsPerEpoch * _batch, patience: 0);
-        string reason;
+        _kinds = _scales.Length;
+        var monitor = _run.Watch(_head, _epochs * _kinds, (long)_stepsPerEpoch * _batch, patience: 0);
+        var reason = "";
         var isCancelled = false;
         try
         {
-            reason = Train(monitor);
+            for (_kind = 0; _kind < _kinds && !(_kind > 0 && IsTimeOver); _kind++)
+            {
+                Begin(_scales[_kind], _training, _filled);
+                reason = Train(monitor);
+                Collect(monitor);
+            }
+
+            if (_kinds > 1)
+                _run.Log(FormattableString.Invariant($"Frequencies around {_scales[_best.Kind]} are judged best, of those around {string.Join(" and ", _scales.Take(_kinds))}, and kept."));
         }
         catch (OperationCanceledException) when (monitor.KeepsBest)
         {
             (reason, isCancelled) = ("Cancelled; the best so far is kept.", true);
         }
 
-        Collect(monitor);
+        if (isCancelled)
+            Collect(monitor);
         if (_options.Calibrate && _definition.Classes > 0 && _bestOutputs is not null)
             _network.InverseTemperature = (float)_judge!.InverseTemperature(_bestOutputs);
         if (_options.OutOfFold && _bestOutputs is not null)
             KeepOutOfFold(_bestOutputs);
-        if (_initial is not null && !isCancelled)
-            TrainAgain(_initial, monitor);
+        if (Repeats && !isCancelled)
+            TrainAgain(monitor);
         monitor.Finish(reason);
         _network.eval();
         return _network;
@@ -137,21 +153,21 @@ internal sealed class TabularNetworkFit : IDisposable
     {
         foreach (var group in _groups)
             group.Dispose();
-        _initial?.Dispose();
+        _initial.Dispose();
         _bestOutputs?.Dispose();
         _scope.Dispose();
     }
 
     private string Train(TrainingMonitor monitor)
     {
-        var (step, isPlanned) = (0, _options.MaxTrainingTime is null);
+        var (step, isPlanned) = (0, _options.MaxTrainingTime is null || _kind > 0);
         var (warm, isOver) = (TimeSpan.Zero, false);
         for (var epoch = 1; epoch <= _epochs; epoch++)
         {
             Begin(epoch);
             for (var first = 0; first < _stepsPerEpoch && !isOver;)
             {
-                var count = Math.Min(_stepsPerEpoch - first, _options.MaxTrainingTime is not null && step < WarmSteps ? WarmSteps : MostStepsAtOnce);
+                var count = Math.Min(_stepsPerEpoch - first, !isPlanned && step < WarmSteps ? WarmSteps : MostStepsAtOnce);
                 var loss = Steps(first, count, step);
                 if (!double.IsFinite(loss))
                     throw new TrainingDivergedException(epoch, step + count, "the loss");
@@ -162,21 +178,27 @@ internal sealed class TabularNetworkFit : IDisposable
                 if (!isPlanned && step >= WarmSteps + TimedSteps)
                 {
                     Plan((_clock.Elapsed - warm) / (step - WarmSteps), (double)step / _stepsPerEpoch);
-                    (monitor.Epochs, isPlanned) = (_epochs, true);
+                    (monitor.Epochs, isPlanned) = (_epochs * _kinds, true);
                 }
 
-                isOver = _clock.Elapsed > _options.MaxTrainingTime;
+                isOver = IsTimeOver;
             }
 
             if (Judge(monitor) is not { } judged)
                 monitor.OnEpoch(null);
             else if (monitor.OnEpoch((judged.Loss, judged.Metric), judged.IsBest))
-                Array.ForEach(_groups, group => group.Snapshot());
+                Keep(epoch);
             if (isOver)
                 return $"The time of {_options.MaxTrainingTime} is over.";
         }
 
         return "All epochs are done.";
+    }
+
+    private void Keep(int epoch)
+    {
+        _best = (_kind, epoch);
+        Array.ForEach(_groups, group => group.Snapshot());
     }
 
     /// <summary>
@@ -185,24 +207,44 @@ internal sealed class TabularNetworkFit : IDisposable
     private void Plan(TimeSpan perStep, double done)
     {
         var epoch = perStep * _stepsPerEpoch * (1 + (JudgedShare * _judgedRows / ((double)_stepsPerEpoch * _batch)));
-        var left = ((_options.MaxTrainingTime!.Value * (Repeats ? UsedShare / 2 : UsedShare)) - _clock.Elapsed) / epoch;
-        var fits = Math.Max(1, (int)Math.Floor(done + left));
+        var time = _options.MaxTrainingTime!.Value * (Repeats ? UsedShare / 2 : UsedShare);
+
+        // Frequencies of the second kind are tried where there is time enough for both.
+        if (_kinds > 1 && Fits(_kinds) < Math.Min(FewestEpochs, _epochs))
+            _kinds = 1;
+        var fits = Math.Max(1, Fits(_kinds));
         if (fits < Math.Min(FewestEpochs, _epochs))
             _run.Log($"Warning: only {fits} epochs of {epoch.TotalSeconds:F1} s fit the time of {_options.MaxTrainingTime}; with less than {FewestEpochs} the network is far from what it could be.");
         _epochs = Math.Min(_epochs, fits);
+
+        int Fits(int kinds) => (int)Math.Floor(done + (((time - _clock.Elapsed) / epoch) - ((kinds - 1) * done)) / kinds);
     }
 
-    private TabularMemberGroup[] Groups(TabularMembers start, long[][] training, long[][] held, TabularRows heldRows)
+    /// <summary>Members begin anew, with frequencies of a scale.</summary>
+    private void Begin(double frequencyScale, long[][] training, long[][] held)
+    {
+        Array.ForEach(_groups, group => group.Dispose());
+        _groups = [];
+        using var start = new TabularMembers(_definition, _definition.Members, CPU);
+        start.Exchange(_initial, 0, isTarget: false);
+        if (start.Embedding is { } embedding)
+            Scale(embedding.Frequency, frequencyScale / TabularNetwork.DefaultFrequencyScale);
+        _groups = Groups(start, training, held);
+    }
+
+    private TabularMemberGroup[] Groups(TabularMembers start, long[][] training, long[][] held)
     {
         var size = _run.Device.type == DeviceType.CPU ? Math.Clamp(_definition.Members / 2, 1, MostInGroup) : _definition.Members;
         return [.. Enumerable.Range(0, _definition.Members).Chunk(size).Select(part => new TabularMemberGroup(
-            _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, heldRows, _batch, _options, _run.Random.Seed,
+            _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, _heldData, _batch, _options, _run.Random.Seed,
             fits: _run.Initial is null))];
     }
 
-    /// <summary>Puts the best weights of the groups into the network.</summary>
+    /// <summary>Puts the best weights of the groups into the network, unless others that were trained before are better.</summary>
     private void Collect(TrainingMonitor monitor)
     {
+        if (_kind > _best.Kind)
+            return;
         foreach (var group in _groups)
         {
             group.Restore();
@@ -214,17 +256,16 @@ internal sealed class TabularNetworkFit : IDisposable
     }
 
     /// <summary>The same schedule on all rows, up to the epoch that was best.</summary>
-    private void TrainAgain(TabularMembers start, TrainingMonitor monitor)
+    private void TrainAgain(TrainingMonitor monitor)
     {
-        Array.ForEach(_groups, group => group.Dispose());
-        _groups = [];
         long[] every = [.. Enumerable.Range(0, (int)_rows.X.shape[0]).Select(row => (long)row)];
         _stepsPerEpoch = every.Length / _batch;
-        _groups = Groups(start, [.. Enumerable.Repeat(every, _definition.Members)], [.. Enumerable.Repeat(Array.Empty<long>(), _definition.Members)], _rows);
-        _run.Log($"All rows train the network once more, for {monitor.BestEpoch} epochs.");
+        _kind = _best.Kind;
+        Begin(_scales[_kind], [.. Enumerable.Repeat(every, _definition.Members)], [.. Enumerable.Repeat(Array.Empty<long>(), _definition.Members)]);
+        _run.Log($"All rows train the network once more, for {_best.Epoch} epochs.");
         try
         {
-            for (var (epoch, step) = (1, 0); epoch <= monitor.BestEpoch; epoch++)
+            for (var (epoch, step) = (1, 0); epoch <= _best.Epoch; epoch++)
             {
                 Begin(epoch);
                 for (var first = 0; first < _stepsPerEpoch; first += MostStepsAtOnce)

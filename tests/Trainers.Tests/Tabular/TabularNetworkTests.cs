@@ -246,12 +246,35 @@ public sealed class TabularNetworkTests
         foreach (var options in new[] { WithKeys with { Members = 1 }, WithKeys with { Folds = 1 }, WithKeys with { Folds = 1, ValidationFraction = 0 }, WithKeys with { Members = 5, Folds = 3 } })
         {
             var curve = Ml.Regression.Trainers.TabularNetwork(options).Fit(View(rows)).Model.Network.LearningCurve;
-            Assert.Equal(4, curve.Points.Count);
+            Assert.Equal(options.Folds == 1 && options.ValidationFraction == 0 ? 4 : 8, curve.Points.Count);
             Assert.Equal(options.Folds == 1 && options.ValidationFraction == 0, curve.Points[0].ValidationLoss is null);
         }
 
         var judged = Ml.Regression.Trainers.TabularNetwork(WithKeys).Fit(View(rows), View(Rows(50, 10)));
         Assert.All(judged.Model.Network.LearningCurve.Points, point => Assert.NotNull(point.ValidationLoss));
+    }
+
+    [Fact]
+    public void Of_low_and_high_frequencies_those_that_judge_better_are_kept()
+    {
+        var kept = new List<double>();
+        foreach (var waves in new[] { 0.5, 6 })
+        {
+            var rows = Numbers(400, 2, (random, i) => (float)random.NextNormal());
+            Array.ForEach(rows.Rows, row => row.Label = (float)Math.Sin(waves * row.Features[0]));
+            var options = Small with { Epochs = 20 };
+            var both = Ml.Regression.Trainers.TabularNetwork(options).Fit(rows.View);
+            var single = new[] { 0.1, 1 }.Select(scale => Ml.Regression.Trainers.TabularNetwork(options with { FrequencyScale = scale }).Fit(rows.View)).ToArray();
+            var better = Array.FindIndex(single, model => model.Model.Network.LearningCurve.Points.Min(point => point.ValidationLoss) == single.Min(other => other.Model.Network.LearningCurve.Points.Min(point => point.ValidationLoss)));
+            Assert.Equal(Scores(single[better]), Scores(both));
+            Assert.NotEqual(Scores(single[1 - better]), Scores(both));
+            Assert.Equal([.. single.SelectMany(model => model.Model.Network.LearningCurve.Points.Select(point => point.ValidationLoss))], both.Model.Network.LearningCurve.Points.Select(point => point.ValidationLoss));
+            kept.Add(better);
+
+            float[] Scores(ITransformer model) => [.. model.Transform(rows.View).GetColumn<float>("Score")];
+        }
+
+        Assert.Equal([0, 1], kept);
     }
 
     [Fact]
