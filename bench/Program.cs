@@ -8,7 +8,6 @@ var options = args.Except(names).Select(word => word.TrimStart('-').Split('=', 2
 var benchmarks = new Dictionary<string, Action>
 {
     ["training"] = TrainingLoop.Run,
-    ["scoring"] = () => ScoringPeers.Run(options),
     ["batches"] = BatchScoring.Run,
     ["feeding"] = Feeding.Run,
     ["engine"] = SingleRow.Run,
@@ -34,6 +33,10 @@ var benchmarks = new Dictionary<string, Action>
     ["tabulartime"] = TabularTime.Run,
     ["scaling"] = () => Scaling.Run(options),
     ["gpu"] = () => Gpu.Run(options),
+#if WITH_PEERS
+    ["scoring"] = () => ScoringPeers.Run(options),
+    ["micro"] = () => Micro.Run(options),
+#endif
 };
 if (names is [Scaling.Child])
 {

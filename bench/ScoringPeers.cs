@@ -39,6 +39,7 @@ internal static class ScoringPeers
             ("FastTree", ml.Regression.Trainers.FastTree()),
         ];
         var lines = new List<string[]>();
+        NetworkPredictionTransformer<RegressionNetworkModel>? fast = null;
         foreach (var (name, trainer) in trainers)
         {
             var path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
@@ -53,8 +54,10 @@ internal static class ScoringPeers
                 var score = new float[1];
                 return row => scorer.Score(row.Features, score);
             }));
-            if (lines.Count == 1)
-                lines.AddRange(Others((NetworkPredictionTransformer<RegressionNetworkModel>)fitted, rows));
+            if (lines.Count > 1)
+                continue;
+            fast = (NetworkPredictionTransformer<RegressionNetworkModel>)fitted;
+            lines.AddRange(Others(fast, rows));
         }
 
         var report = Report.Of(options, "scoring", "Scoring");
@@ -63,6 +66,7 @@ internal static class ScoringPeers
             + $"rows go through a row scorer. ONNX Runtime and PyTorch have the network of the first line, in batches of {Block} rows that lie ready as numbers, with as many threads of their own. Trainers are stopped early where that does not change the size of their model.");
         report.Add(
             "Rows a second and microseconds a row", ["model", "MB", "million rows/s, 1 thread", "2 threads", "single row, median µs, 1 thread", "p99", "2 threads at once, median µs", "p99"], lines);
+        Throughput(report, fast!, rows);
         report.Save();
 
         string[] Line(string name, double megabytes, Action<Generated.Row[]> batch, Func<Action<Generated.Row>> single)
@@ -87,6 +91,41 @@ internal static class ScoringPeers
 
             return [.. cells];
         }
+    }
+
+    // Numbers that lie ready, by the managed kernels and by libtorch, in blocks of each size.
+    private static void Throughput(Report report, NetworkPredictionTransformer<RegressionNetworkModel> model, Generated.Row[] rows)
+    {
+        int[] sizes = [1, 4, 16, 64, 256, 1024, 4096];
+        var flat = rows[..sizes[^1]].SelectMany(row => row.Features).ToArray();
+        using var network = model.Model.Network.CreateNetwork();
+        using var all = torch.tensor(flat, sizes[^1], Generated.Width);
+        var threads = torch.get_num_threads();
+        torch.set_num_threads(1);
+        var points = sizes.Select(size =>
+        {
+            var (scores, count) = (new float[size], (1 << 16) / size);
+            using var block = all.narrow(0, 0, size);
+            var seconds = Clock.Medians(
+                3,
+                () =>
+                {
+                    for (var i = 0; i < count; i++)
+                        model.Model.Network.Score(flat.AsSpan(0, size * Generated.Width), scores);
+                },
+                () =>
+                {
+                    using var inference = torch.inference_mode();
+                    for (var i = 0; i < count; i++)
+                        network.call(block).Dispose();
+                });
+            return (Size: size, Ours: count * size / seconds[0], Torch: count * size / seconds[1]);
+        }).ToArray();
+        torch.set_num_threads(threads);
+        report.Add("Rows a second against the size of a batch, one thread, numbers that lie ready", ["rows of a batch", "managed kernels, million rows/s", "libtorch, million rows/s"],
+            [.. points.Select(point => (string[])[$"{point.Size}", $"{point.Ours / 1e6:F2}", $"{point.Torch / 1e6:F2}"])]);
+        report.LogChart("batches", "Rows a second against the size of a batch", "rows of a batch", "rows a second",
+            [("managed kernels", [.. points.Select(point => ((double)point.Size, point.Ours))]), ("libtorch", [.. points.Select(point => ((double)point.Size, point.Torch))])]);
     }
 
     // The same network where others score it: PyTorch exports it as well.
@@ -119,8 +158,7 @@ internal static class ScoringPeers
                 using var settings = new SessionOptions { IntraOpNumThreads = count };
                 using var session = new InferenceSession(file, settings);
                 var batch = rows[..Block].SelectMany(row => row.Features).ToArray();
-                var expected = new float[Block];
-                model.Model.Network.Score(batch, expected);
+                var expected = Raw(model, batch);
                 if (Score(session, batch).Zip(expected).Max(pair => Math.Abs(pair.First - pair.Second)) > 1e-4)
                     throw new InvalidOperationException("ONNX Runtime's scores are others.");
                 var seconds = Clock.Medians(3, () =>
@@ -140,6 +178,14 @@ internal static class ScoringPeers
             File.Delete(weights);
             File.Delete(file);
         }
+    }
+
+    // What the network puts out, before it comes to the label's unit.
+    private static float[] Raw(NetworkPredictionTransformer<RegressionNetworkModel> model, float[] batch)
+    {
+        using var scope = torch.NewDisposeScope();
+        using var network = model.Model.Network.CreateNetwork();
+        return [.. network.call(torch.tensor(batch, Block, Generated.Width)).data<float>()];
     }
 
     private static float[] Score(InferenceSession session, float[] features)
