@@ -37,7 +37,7 @@ public sealed record FeatureLayerDefinition : NetworkDefinition
         var (weight, bias) = (weights.Take("hidden.weight", Outputs, Inputs), weights.Take("hidden.bias", Outputs));
         var x = StandardizeInputs ? builder.Affine(builder.Input, weights.Take("mean", Inputs).Span, weights.Take("scale", Inputs).Span) : builder.Input;
         weights.Finish();
-        return builder.Build(builder.Dense(x, weight.Span, bias.Span, Outputs, Activation));
+        return builder.Build(builder.Dense(x, weight, bias.Span, Outputs, Activation));
     }
 }
 

@@ -1,10 +1,12 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace MlNetMlp.Scoring;
 
 /// <summary>
 /// Writes a <see cref="DenseProgram"/> step by step. Registers hold one vector of activations per row; steps run in the order in which they
-/// were added. All values given are copied.
+/// were added. All values given are copied, but for weights that are given as memory: what does not fit the processor as it is saved is then laid out when the first row comes, so that a large network
+/// that is loaded is there once until it is used.
 /// </summary>
 /// <remarks>Not safe for several threads; the programs that it builds are.</remarks>
 public sealed class DenseProgramBuilder
@@ -35,13 +37,29 @@ public sealed class DenseProgramBuilder
     /// <param name="activation">Applied to each output.</param>
     /// <returns>A new register, [outputs].</returns>
     /// <exception cref="ArgumentException">A size does not fit; the message names the step, what it expected and what it found.</exception>
+    [OverloadResolutionPriority(1)]
     public DenseRegister Dense(
         DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int outputs, Activation activation = Activation.Identity)
     {
         string step = NextStep(nameof(Dense));
         CheckRegister(step, from, nameof(from));
         CheckLayer(step, from.Width, weights, bias, outputs, activation);
-        return AppendDense(from, weights, bias, outputs, activation);
+        return AppendDense(from, weights, bias, outputs, activation, default);
+    }
+
+    /// <inheritdoc cref="Dense(DenseRegister, ReadOnlySpan{float}, ReadOnlySpan{float}, int, Activation)"/>
+    /// <param name="from">x, [inputs].</param>
+    /// <param name="weights">W, [outputs, inputs] row after row; it may not change as long as the program is used.</param>
+    /// <param name="bias">b, [outputs], or empty for none.</param>
+    /// <param name="outputs">The width of the new register, at least 1.</param>
+    /// <param name="activation">Applied to each output.</param>
+    public DenseRegister Dense(
+        DenseRegister from, ReadOnlyMemory<float> weights, ReadOnlySpan<float> bias, int outputs, Activation activation = Activation.Identity)
+    {
+        string step = NextStep(nameof(Dense));
+        CheckRegister(step, from, nameof(from));
+        CheckLayer(step, from.Width, weights.Span, bias, outputs, activation);
+        return AppendDense(from, weights.Span, bias, outputs, activation, weights);
     }
 
     /// <summary>A residual dense layer: target += activation(W x + b).</summary>
@@ -51,9 +69,23 @@ public sealed class DenseProgramBuilder
     /// <param name="bias">b, [outputs], or empty for none.</param>
     /// <param name="activation">Applied to each output before it is added.</param>
     /// <exception cref="ArgumentException">A size does not fit; the message names the step, what it expected and what it found.</exception>
+    [OverloadResolutionPriority(1)]
     public void AddDense(
         DenseRegister target, DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias,
-        Activation activation = Activation.Identity)
+        Activation activation = Activation.Identity) => AddDense(target, from, weights, bias, activation, default);
+
+    /// <inheritdoc cref="AddDense(DenseRegister, DenseRegister, ReadOnlySpan{float}, ReadOnlySpan{float}, Activation)"/>
+    /// <param name="target">The register that is changed, [outputs]. Steps already added have seen its old value.</param>
+    /// <param name="from">x, [inputs]; may be the target itself.</param>
+    /// <param name="weights">W, [outputs, inputs] row after row; it may not change as long as the program is used.</param>
+    /// <param name="bias">b, [outputs], or empty for none.</param>
+    /// <param name="activation">Applied to each output before it is added.</param>
+    public void AddDense(
+        DenseRegister target, DenseRegister from, ReadOnlyMemory<float> weights, ReadOnlySpan<float> bias,
+        Activation activation = Activation.Identity) => AddDense(target, from, weights.Span, bias, activation, weights);
+
+    private void AddDense(
+        DenseRegister target, DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, Activation activation, ReadOnlyMemory<float> kept)
     {
         string step = NextStep(nameof(AddDense));
         CheckRegister(step, target, nameof(target));
@@ -61,9 +93,9 @@ public sealed class DenseProgramBuilder
         CheckLayer(step, from.Width, weights, bias, target.Width, activation);
         bool direct = activation == Activation.Identity && from.Index != target.Index && !DotWeights.Suit(from.Width, target.Width);
         if (direct)
-            AppendPanels(from.Index, target.Index, weights, bias, from.Width, target.Width, relu: false, adds: true);
+            AppendPanels(from.Index, target.Index, weights, bias, from.Width, target.Width, relu: false, adds: true, kept);
         else
-            _recipes.Add(new AddRecipe(AppendDense(from, weights, bias, target.Width, activation).Index, target.Index));
+            _recipes.Add(new AddRecipe(AppendDense(from, weights, bias, target.Width, activation, kept).Index, target.Index));
     }
 
     /// <summary>A residual connection: target += x.</summary>
@@ -222,7 +254,7 @@ public sealed class DenseProgramBuilder
 
     // The functions that cost more than a comparison run over the finished rows: in a tile they would push its sums out of the registers.
     private DenseRegister AppendDense(
-        DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int outputs, Activation activation)
+        DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int outputs, Activation activation, ReadOnlyMemory<float> kept)
     {
         DenseRegister to = Declare(outputs);
         bool narrow = DotWeights.Suit(from.Width, outputs);
@@ -234,7 +266,7 @@ public sealed class DenseProgramBuilder
         }
         else
         {
-            AppendPanels(from.Index, to.Index, weights, bias, from.Width, outputs, fused, adds: false);
+            AppendPanels(from.Index, to.Index, weights, bias, from.Width, outputs, fused, adds: false, kept);
         }
 
         if (!fused && activation != Activation.Identity)
@@ -243,10 +275,10 @@ public sealed class DenseProgramBuilder
     }
 
     private void AppendPanels(
-        int from, int to, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int inputs, int outputs, bool relu, bool adds)
+        int from, int to, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int inputs, int outputs, bool relu, bool adds, ReadOnlyMemory<float> kept)
     {
         _parameters += weights.Length + bias.Length;
-        _recipes.Add(new PanelRecipe(from, to, new PanelWeights(weights, bias, inputs, outputs), relu, adds));
+        _recipes.Add(new PanelRecipe(from, to, new PanelWeights(weights, bias, inputs, outputs, kept), relu, adds));
     }
 
     private DenseRegister Declare(int width)

@@ -8,22 +8,25 @@ internal sealed class PanelWeights
 {
     public const int PanelWidth = 64;
 
-    public PanelWeights(ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int inputs, int outputs)
+    private readonly ReadOnlyMemory<float> _kept;
+    private readonly int _outputs;
+    private readonly int _length;
+    private AlignedFloats? _panels;
+
+    /// <param name="weights">W, [outputs, inputs].</param>
+    /// <param name="bias">b, [outputs].</param>
+    /// <param name="inputs">Inputs.</param>
+    /// <param name="outputs">Outputs.</param>
+    /// <param name="kept">The same W where it stays as it is for as long as this, to be laid out when the first row comes; else empty.</param>
+    public PanelWeights(ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int inputs, int outputs, ReadOnlyMemory<float> kept)
     {
-        Inputs = inputs;
+        (Inputs, _outputs, _kept) = (inputs, outputs, kept);
         PaddedOutputs = AlignedFloats.Pad(outputs);
         Bias = new AlignedFloats(PaddedOutputs);
         bias.CopyTo(Bias.Span);
-        Panels = new AlignedFloats(checked(inputs * PaddedOutputs));
-        for (int output = 0; output < outputs; output++)
-        {
-            int first = output / PanelWidth * PanelWidth;
-            int width = Math.Min(PanelWidth, PaddedOutputs - first);
-            Span<float> column = Panels.Span[((first * inputs) + (output - first))..];
-            ReadOnlySpan<float> row = weights.Slice(output * inputs, inputs);
-            for (int k = 0; k < inputs; k++)
-                column[k * width] = row[k];
-        }
+        _length = checked(inputs * PaddedOutputs);
+        if (kept.IsEmpty)
+            _panels = LayOut(weights);
     }
 
     public int Inputs { get; }
@@ -32,7 +35,30 @@ internal sealed class PanelWeights
 
     public AlignedFloats Bias { get; }
 
-    public AlignedFloats Panels { get; }
+    public AlignedFloats Panels => Volatile.Read(ref _panels) ?? LayOutKept();
+
+    // Of threads that come at once each lays out the same, and all go on with one of them.
+    private AlignedFloats LayOutKept()
+    {
+        AlignedFloats own = LayOut(_kept.Span);
+        return Interlocked.CompareExchange(ref _panels, own, null) ?? own;
+    }
+
+    private AlignedFloats LayOut(ReadOnlySpan<float> weights)
+    {
+        var panels = new AlignedFloats(_length);
+        for (int output = 0; output < _outputs; output++)
+        {
+            int first = output / PanelWidth * PanelWidth;
+            int width = Math.Min(PanelWidth, PaddedOutputs - first);
+            Span<float> column = panels.Span[((first * Inputs) + (output - first))..];
+            ReadOnlySpan<float> row = weights.Slice(output * Inputs, Inputs);
+            for (int k = 0; k < Inputs; k++)
+                column[k * width] = row[k];
+        }
+
+        return panels;
+    }
 }
 
 /// <summary>The weights of a dense layer as <see cref="DotKernel{L,V}"/> reads them: [outputs][inputs padded with zeros].</summary>

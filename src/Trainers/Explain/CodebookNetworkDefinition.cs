@@ -104,7 +104,7 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
                 // The units of one group are a slice of the last layer's rows.
                 var x = Hidden(builder, Begin(builder, first), first, last - 1);
                 var (weight, bias) = layers[last - 1];
-                return builder.Dense(x, weight.Span.Slice(group * part * x.Width, part * x.Width), bias.Span.Slice(group * part, part), part, Activation.Relu);
+                return builder.Dense(x, weight.Slice(group * part * x.Width, part * x.Width), bias.Span.Slice(group * part, part), part, Activation.Relu);
             }));
             (after, inputs) = (last, HiddenUnits);
         }
@@ -112,7 +112,7 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
         var end = new DenseProgramBuilder(inputs);
         var y = Hidden(end, Begin(end, after), after, HiddenLayers);
         if (!IsBody)
-            y = end.Dense(y, weights.Take("output.weight", Outputs, HiddenUnits).Span, weights.Take("output.bias", Outputs).Span, Outputs);
+            y = end.Dense(y, weights.Take("output.weight", Outputs, HiddenUnits), weights.Take("output.bias", Outputs).Span, Outputs);
         weights.Finish();
         return new CodebookScorer(Codes, [.. sites], end.Build(y), withColumns: !IsBody);
 
@@ -122,7 +122,7 @@ public sealed record CodebookNetworkDefinition : NetworkDefinition, ICodebookDef
         DenseRegister Hidden(DenseProgramBuilder builder, DenseRegister x, int from, int to)
         {
             for (var l = from; l < to; l++)
-                x = builder.Dense(x, layers[l].Weight.Span, layers[l].Bias.Span, HiddenUnits, Activation.Relu);
+                x = builder.Dense(x, layers[l].Weight, layers[l].Bias.Span, HiddenUnits, Activation.Relu);
             return x;
         }
     }

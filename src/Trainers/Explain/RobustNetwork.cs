@@ -73,7 +73,7 @@ public sealed record RobustNetworkDefinition : NetworkDefinition, IValidatableOb
         {
             var size = l < HiddenLayers ? HiddenUnits : Outputs;
             x = builder.Dense(
-                x, weights.Take($"layers.{l}.weight", size, x.Width).Span, weights.Take($"layers.{l}.bias", size).Span, size,
+                x, weights.Take($"layers.{l}.weight", size, x.Width), weights.Take($"layers.{l}.bias", size).Span, size,
                 l < HiddenLayers ? Activation.Relu : Activation.Identity);
         }
 

@@ -125,7 +125,7 @@ public sealed record ScaledMlpDefinition : NetworkDefinition
             if (Architecture == ScaledMlpArchitecture.InvertedBottleneck)
             {
                 var h = Layer(n, $"expand.{l}", ExpansionFactor * Width, activation);
-                builder.AddDense(z, h, Take($"contract.{l}.weight", Width, h.Width), Take($"contract.{l}.bias", Width));
+                builder.AddDense(z, h, weights.Take($"contract.{l}.weight", Width, h.Width), Take($"contract.{l}.bias", Width));
             }
             else
             {
@@ -141,7 +141,7 @@ public sealed record ScaledMlpDefinition : NetworkDefinition
         ReadOnlySpan<float> Take(string name, params long[] shape) => weights.Take(name, shape).Span;
 
         DenseRegister Layer(DenseRegister from, string name, int outputs, Activation function = Scoring.Activation.Identity) =>
-            builder.Dense(from, Take($"{name}.weight", outputs, from.Width), Take($"{name}.bias", outputs), outputs, function);
+            builder.Dense(from, weights.Take($"{name}.weight", outputs, from.Width), Take($"{name}.bias", outputs), outputs, function);
 
         DenseRegister Normalize(DenseRegister from, string name)
         {

@@ -33,6 +33,45 @@ public class DenseProgramUseTests
         Assert.Empty(failures);
     }
 
+    [Theory]
+    [InlineData(64)]
+    [InlineData(700)]
+    public void Weights_given_as_memory_are_laid_out_when_the_first_row_comes(int width)
+    {
+        var random = new Random(3);
+        float[] Draw(int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)];
+        float[] first = Draw(width * 28), second = Draw(width * width), last = Draw(width), bias = Draw(width), rows = Draw(40 * 28);
+        DenseProgram copied = Build(kept: false), kept = Build(kept: true);
+        float[] expected = copied.ScoreAll(rows);
+        Array.Reverse(second);
+        DenseProgram late = Build(kept: true);
+        Array.Reverse(second);
+        using var start = new Barrier(4);
+        float[][] together = new float[4][];
+        Thread[] threads = [.. Enumerable.Range(0, 4).Select(i => new Thread(() =>
+        {
+            start.SignalAndWait();
+            together[i] = kept.ScoreAll(rows);
+        }))];
+        Array.ForEach(threads, thread => thread.Start());
+        Array.ForEach(threads, thread => thread.Join());
+
+        Assert.All(together, scores => Bits.Equal(expected, scores));
+        Bits.Equal(expected, late.ScoreAll(rows));
+
+        DenseProgram Build(bool kept)
+        {
+            var builder = new DenseProgramBuilder(28);
+            DenseRegister h = kept ? builder.Dense(builder.Input, first.AsMemory(), bias, width, Activation.Relu) : builder.Dense(builder.Input, first, bias, width, Activation.Relu);
+            DenseRegister g = kept ? builder.Dense(h, second.AsMemory(), [], width, Activation.Gelu) : builder.Dense(h, second, [], width, Activation.Gelu);
+            if (kept)
+                builder.AddDense(g, h, second.AsMemory(), bias);
+            else
+                builder.AddDense(g, h, second, bias);
+            return builder.Build(kept ? builder.Dense(g, last.AsMemory(), [], 1) : builder.Dense(g, last, [], 1));
+        }
+    }
+
     [Fact]
     public void Nothing_is_allocated_after_the_first_call()
     {
