@@ -31,8 +31,8 @@ internal sealed class Report(string name, string title, string? folder)
         string.Create(CultureInfo.InvariantCulture, $"ML.NET {VersionOf(typeof(Microsoft.ML.MLContext))}, TorchSharp {VersionOf(typeof(TorchSharp.torch))}, {LibTorch.Load().ToString()!.Split(" from ")[0]}"),
     ];
 
-    /// <summary>A report of what the words behind a benchmark's name ask for.</summary>
-    public static Report Of(ILookup<string, string> options, string name, string title) => new(name, title, options["out"].LastOrDefault());
+    /// <summary>A report of what the words behind a benchmark's name ask for; <c>name=</c> gives its files another name.</summary>
+    public static Report Of(ILookup<string, string> options, string name, string title) => new(options["name"].LastOrDefault() ?? name, title, options["out"].LastOrDefault());
 
     /// <summary>Adds a paragraph.</summary>
     /// <param name="text">The text, in Markdown.</param>
@@ -100,7 +100,7 @@ internal sealed class Report(string name, string title, string? folder)
         if (folder is null)
             return;
         Directory.CreateDirectory(folder);
-        string[] words = [.. Environment.GetCommandLineArgs().Skip(1).Where(word => !word.StartsWith("out=", StringComparison.Ordinal))];
+        string[] words = [.. Environment.GetCommandLineArgs().Skip(1).Where(word => !word.StartsWith("out=", StringComparison.Ordinal) && !word.StartsWith("keep=", StringComparison.Ordinal))];
         var command = $"dotnet run -c Release --project bench -- {string.Join(' ', words)}";
         System.IO.File.WriteAllText(
             Path.Combine(folder, $"{name}.md"), $"# {title}\n\n`{command}`\n\n{string.Join('\n', Machine.Select(line => $"- {line}"))}\n\n{_page.ToString().TrimEnd()}\n");
