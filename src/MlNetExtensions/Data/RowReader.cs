@@ -82,19 +82,8 @@ internal sealed class RowReader : IDisposable
     /// <param name="acceptNonFinite">Whether features that are not finite are read.</param>
     /// <param name="most">Number of readers at most; a view that cannot be shared gives one.</param>
     /// <returns>The readers.</returns>
-    public static RowReader[] CreateSet(IDataView data, ColumnNames names, bool acceptNonFinite, int most)
-    {
-        var cursors = data.GetRowCursorSet(Columns(data.Schema, names), most);
-        try
-        {
-            return [.. cursors.Select(cursor => new RowReader(cursor, names, acceptNonFinite))];
-        }
-        catch
-        {
-            Array.ForEach(cursors, cursor => cursor.Dispose());
-            throw;
-        }
-    }
+    public static RowReader[] CreateSet(IDataView data, ColumnNames names, bool acceptNonFinite, int most) =>
+        CursorSet.Wrap(data.GetRowCursorSet(Columns(data.Schema, names), most), cursor => new RowReader(cursor, names, acceptNonFinite));
 
     public static DataViewSchema.Column Find(DataViewSchema schema, string role, string name) =>
         schema.GetColumnOrNull(name) ?? throw DataErrors.MissingColumn(role, name, schema.Select(c => c.Name));

@@ -56,18 +56,9 @@ internal sealed class BatchedScoreView : IDataView
         if (IsInOrder)
             return [GetRowCursor(columnsNeeded)];
         var active = new ActiveColumns(this, columnsNeeded);
-        if (!active.CanReadAhead)
-            return _rowWise.GetRowCursorSet(active.Asked, n, rand);
-        var sources = _source.GetRowCursorSet(active.Source, n, rand);
-        try
-        {
-            return [.. sources.Select(cursor => new BatchedScoreCursor(_host, cursor, active.Scoring))];
-        }
-        catch
-        {
-            Array.ForEach(sources, cursor => cursor.Dispose());
-            throw;
-        }
+        return active.CanReadAhead
+            ? CursorSet.Wrap<DataViewRowCursor>(_source.GetRowCursorSet(active.Source, n, rand), cursor => new BatchedScoreCursor(_host, cursor, active.Scoring))
+            : _rowWise.GetRowCursorSet(active.Asked, n, rand);
     }
 
     private bool IsInOrder => _features.Windows is not null;

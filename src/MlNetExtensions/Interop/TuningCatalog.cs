@@ -35,7 +35,7 @@ public static class TuningCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         return Run(
             catalog.GetEnvironment(), makeTrainer, start, space, data, options, loss is null ? "RMSE" : "loss",
-            (scored, label) => catalog.Evaluate(scored, label) is var metrics && loss is null ? metrics.RootMeanSquaredError : loss!(metrics));
+            (scored, label) => (loss ?? (metrics => metrics.RootMeanSquaredError))(catalog.Evaluate(scored, label)));
     }
 
     /// <inheritdoc cref="Tune{TOptions}(RegressionCatalog, Func{TOptions, IEstimator{ITransformer}}, TOptions, SearchSpace{TOptions}, IDataView, TuningOptions, Func{RegressionMetrics, double})"/>
@@ -47,7 +47,7 @@ public static class TuningCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         return Run(
             catalog.GetEnvironment(), makeTrainer, start, space, data, options, loss is null ? "log-loss" : "loss",
-            (scored, label) => catalog.Evaluate(scored, label) is var metrics && loss is null ? metrics.LogLoss : loss!(metrics));
+            (scored, label) => (loss ?? (metrics => metrics.LogLoss))(catalog.Evaluate(scored, label)));
     }
 
     /// <inheritdoc cref="Tune{TOptions}(RegressionCatalog, Func{TOptions, IEstimator{ITransformer}}, TOptions, SearchSpace{TOptions}, IDataView, TuningOptions, Func{RegressionMetrics, double})"/>
@@ -59,7 +59,7 @@ public static class TuningCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         return Run(
             catalog.GetEnvironment(), makeTrainer, start, space, data, options, loss is null ? "log-loss" : "loss",
-            (scored, label) => catalog.Evaluate(scored, label) is var metrics && loss is null ? metrics.LogLoss : loss!(metrics));
+            (scored, label) => (loss ?? (metrics => metrics.LogLoss))(catalog.Evaluate(scored, label)));
     }
 
     private static TuningResult<TOptions> Run<TOptions>(

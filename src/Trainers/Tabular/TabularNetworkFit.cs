@@ -123,7 +123,7 @@ internal sealed class TabularNetworkFit : IDisposable
         {
             for (_kind = 0; _kind < _kinds && !(_kind > 0 && IsTimeOver); _kind++)
             {
-                Begin(_scales[_kind], _training, _filled);
+                BeginAnew(_scales[_kind], _training, _filled);
                 reason = Train(monitor);
                 Collect(monitor);
             }
@@ -164,7 +164,7 @@ internal sealed class TabularNetworkFit : IDisposable
         var (warm, isOver) = (TimeSpan.Zero, false);
         for (var epoch = 1; epoch <= _epochs; epoch++)
         {
-            Begin(epoch);
+            BeginEpoch(epoch);
             for (var first = 0; first < _stepsPerEpoch && !isOver;)
             {
                 var count = Math.Min(_stepsPerEpoch - first, !isPlanned && step < WarmSteps ? WarmSteps : MostStepsAtOnce);
@@ -221,7 +221,7 @@ internal sealed class TabularNetworkFit : IDisposable
     }
 
     /// <summary>Members begin anew, with frequencies of a scale.</summary>
-    private void Begin(double frequencyScale, long[][] training, long[][] held)
+    private void BeginAnew(double frequencyScale, long[][] training, long[][] held)
     {
         Array.ForEach(_groups, group => group.Dispose());
         _groups = [];
@@ -261,13 +261,13 @@ internal sealed class TabularNetworkFit : IDisposable
         long[] every = [.. Enumerable.Range(0, (int)_rows.X.shape[0]).Select(row => (long)row)];
         _stepsPerEpoch = every.Length / _batch;
         _kind = _best.Kind;
-        Begin(_scales[_kind], [.. Enumerable.Repeat(every, _definition.Members)], [.. Enumerable.Repeat(Array.Empty<long>(), _definition.Members)]);
+        BeginAnew(_scales[_kind], [.. Enumerable.Repeat(every, _definition.Members)], [.. Enumerable.Repeat(Array.Empty<long>(), _definition.Members)]);
         _run.Log($"All rows train the network once more, for {_best.Epoch} epochs.");
         try
         {
             for (var (epoch, step) = (1, 0); epoch <= _best.Epoch; epoch++)
             {
-                Begin(epoch);
+                BeginEpoch(epoch);
                 for (var first = 0; first < _stepsPerEpoch; first += MostStepsAtOnce)
                 {
                     var count = Math.Min(MostStepsAtOnce, _stepsPerEpoch - first);
@@ -284,7 +284,7 @@ internal sealed class TabularNetworkFit : IDisposable
         }
     }
 
-    private void Begin(int epoch)
+    private void BeginEpoch(int epoch)
     {
         var dropout = _options.Dropout * Late((epoch - 1.0) / _epochs);
         Array.ForEach(_groups, group => group.BeginEpoch(_stepsPerEpoch, dropout));
