@@ -8,9 +8,7 @@ var options = args.Except(names).Select(word => word.TrimStart('-').Split('=', 2
 var benchmarks = new Dictionary<string, Action>
 {
     ["training"] = TrainingLoop.Run,
-    ["batches"] = BatchScoring.Run,
     ["feeding"] = Feeding.Run,
-    ["engine"] = SingleRow.Run,
     ["memory"] = Memory.Run,
     ["streaming"] = Streaming.Run,
     ["boosting"] = Boosting.Run,

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Reflection;
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -21,13 +22,13 @@ internal sealed class Report(string name, string title, string? folder)
 
     private sealed record Table(string Heading, IReadOnlyList<string> Columns, IReadOnlyList<IReadOnlyList<string>> Rows);
 
-    private sealed record File(string Title, IReadOnlyList<string> Machine, string Command, IReadOnlyList<Table> Tables);
+    private sealed record Written(string Title, IReadOnlyList<string> Machine, string Command, IReadOnlyList<Table> Tables);
 
     /// <summary>Processor, cores, versions.</summary>
     public static IReadOnlyList<string> Machine { get; } =
     [
         $"{Processor()}, {Environment.ProcessorCount} cores, {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes >> 30} GiB",
-        $"{System.Runtime.InteropServices.RuntimeInformation.OSDescription}, .NET {Environment.Version}",
+        $"{RuntimeInformation.OSDescription}, .NET {Environment.Version}",
         string.Create(CultureInfo.InvariantCulture, $"ML.NET {VersionOf(typeof(Microsoft.ML.MLContext))}, TorchSharp {VersionOf(typeof(TorchSharp.torch))}, {LibTorch.Load().ToString()!.Split(" from ")[0]}"),
     ];
 
@@ -67,7 +68,7 @@ internal sealed class Report(string name, string title, string? folder)
         plot.Title(caption);
         draw(plot);
         Directory.CreateDirectory(folder);
-        System.IO.File.WriteAllBytes(Path.Combine(folder, $"{name}-{suffix}.png"), plot.GetImageBytes(1000, height, ImageFormat.Png));
+        File.WriteAllBytes(Path.Combine(folder, $"{name}-{suffix}.png"), plot.GetImageBytes(1000, height, ImageFormat.Png));
         _page.AppendLine(CultureInfo.InvariantCulture, $"![{caption}]({name}-{suffix}.png)\n");
     }
 
@@ -102,14 +103,14 @@ internal sealed class Report(string name, string title, string? folder)
         Directory.CreateDirectory(folder);
         string[] words = [.. Environment.GetCommandLineArgs().Skip(1).Where(word => !word.StartsWith("out=", StringComparison.Ordinal) && !word.StartsWith("keep=", StringComparison.Ordinal))];
         var command = $"dotnet run -c Release --project bench -- {string.Join(' ', words)}";
-        System.IO.File.WriteAllText(
+        File.WriteAllText(
             Path.Combine(folder, $"{name}.md"), $"# {title}\n\n`{command}`\n\n{string.Join('\n', Machine.Select(line => $"- {line}"))}\n\n{_page.ToString().TrimEnd()}\n");
-        System.IO.File.WriteAllText(Path.Combine(folder, $"{name}.json"), JsonSerializer.Serialize(new File(title, Machine, command, _tables), Indented) + "\n");
+        File.WriteAllText(Path.Combine(folder, $"{name}.json"), JsonSerializer.Serialize(new Written(title, Machine, command, _tables), Indented) + "\n");
     }
 
     private static string VersionOf(Type type) => type.Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "?";
 
-    private static string Processor() => !System.IO.File.Exists("/proc/cpuinfo")
-        ? System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString()
-        : System.IO.File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[1].Trim() ?? "?";
+    private static string Processor() => !File.Exists("/proc/cpuinfo")
+        ? RuntimeInformation.ProcessArchitecture.ToString()
+        : File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[1].Trim() ?? "?";
 }

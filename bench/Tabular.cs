@@ -27,20 +27,40 @@ internal static class Tabular
     [
         Network("TabularNetwork", new()),
         Network("Fast", TabularNetwork.Options.Fast),
-        new(Peer, (r, _, _) => r.LightGbm(), (b, _, _) => b.LightGbm(), (m, _, _, _) => m.LightGbm()),
-        new("FastTree", (r, _, _) => r.FastTree(), (b, _, _) => b.FastTree(), (m, b, _, _) => m.OneVersusAll(b.FastTree())),
-        Python("XGBoost", "xgb", "xgboost"),
-        Python("HistGradientBoosting", "hgb", "sklearn"),
-        Python("MLP of scikit-learn", "mlp", "sklearn"),
-        new("ScaledMlp", (r, _, seed) => r.ScaledMlp(new ScaledMlp.Options { Seed = seed }), (b, _, seed) => b.ScaledMlp(new ScaledMlp.Options { Seed = seed }), (m, _, _, seed) => m.ScaledMlp(new ScaledMlp.Options { Seed = seed })) { NeedsNumbers = true },
-        new("GradientBoostedNetwork", (r, _, _) => r.GradientBoostedNetwork(), (b, _, _) => b.GradientBoostedNetwork(), (m, _, _, _) => m.GradientBoostedNetwork()) { NeedsNumbers = true },
-        new("RandomFeatureNetwork", (r, _, _) => r.RandomFeatureNetwork(), (b, _, _) => b.RandomFeatureNetwork(), (m, _, _, _) => m.RandomFeatureNetwork()) { NeedsNumbers = true },
-        new("ConvexRelu", (r, _, _) => r.ConvexRelu(), (b, _, _) => b.ConvexRelu(), (m, _, _, _) => m.ConvexRelu()) { NeedsNumbers = true },
+        new NetMethod(Peer, (r, _, _) => r.LightGbm(), (b, _, _) => b.LightGbm(), (m, _, _, _) => m.LightGbm()),
+        new NetMethod("FastTree", (r, _, _) => r.FastTree(), (b, _, _) => b.FastTree(), (m, b, _, _) => m.OneVersusAll(b.FastTree())),
+        new PythonMethod("XGBoost", "xgb", "xgboost"),
+        new PythonMethod("HistGradientBoosting", "hgb", "sklearn"),
+        new PythonMethod("MLP of scikit-learn", "mlp", "sklearn"),
+        new NetMethod("ScaledMlp", (r, _, seed) => r.ScaledMlp(new ScaledMlp.Options { Seed = seed }), (b, _, seed) => b.ScaledMlp(new ScaledMlp.Options { Seed = seed }), (m, _, _, seed) => m.ScaledMlp(new ScaledMlp.Options { Seed = seed })) { NeedsNumbers = true },
+        new NetMethod("GradientBoostedNetwork", (r, _, _) => r.GradientBoostedNetwork(), (b, _, _) => b.GradientBoostedNetwork(), (m, _, _, _) => m.GradientBoostedNetwork()) { NeedsNumbers = true },
+        new NetMethod("RandomFeatureNetwork", (r, _, _) => r.RandomFeatureNetwork(), (b, _, _) => b.RandomFeatureNetwork(), (m, _, _, _) => m.RandomFeatureNetwork()) { NeedsNumbers = true },
+        new NetMethod("ConvexRelu", (r, _, _) => r.ConvexRelu(), (b, _, _) => b.ConvexRelu(), (m, _, _, _) => m.ConvexRelu()) { NeedsNumbers = true },
     ];
 
-    private sealed record TabularMethod(
+    private abstract record TabularMethod(string Name)
+    {
+        /// <summary>Whether it can be run here; if not, a line says why.</summary>
+        public virtual bool IsThere => true;
+
+        public abstract Result Fit(TabularTable table, int seed);
+    }
+
+    /// <summary>A program of scikit-learn or XGBoost.</summary>
+    /// <param name="Kind">What <c>peers/tabular.py</c> knows it by.</param>
+    /// <param name="Module">The module that it needs.</param>
+    private sealed record PythonMethod(string Name, string Kind, string Module) : TabularMethod(Name)
+    {
+        public override bool IsThere => PythonPeer.Has(Name, "numpy", "sklearn", Module);
+
+        public override Result Fit(TabularTable table, int seed) =>
+            PythonPeer.RunFile("tabular.py", Kind, table.TrainFile, table.TestFile, $"{table.Classes}", $"{table.Numbers}", $"{seed}") is [var error, var logLoss, var auc, var fit, var score]
+                ? new(error, logLoss, auc, fit, score) : Result.Failed;
+    }
+
+    private sealed record NetMethod(
         string Name, Func<RegressionTrainers, TabularTable, int, IEstimator<ITransformer>> Regression, Func<BinaryTrainers, TabularTable, int, IEstimator<ITransformer>> Binary,
-        Func<MulticlassTrainers, BinaryTrainers, TabularTable, int, IEstimator<ITransformer>> Multiclass)
+        Func<MulticlassTrainers, BinaryTrainers, TabularTable, int, IEstimator<ITransformer>> Multiclass) : TabularMethod(Name)
     {
         /// <summary>Whether it reads keys, and not one-hot numbers.</summary>
         public bool ReadsKeys { get; init; }
@@ -48,11 +68,18 @@ internal static class Tabular
         /// <summary>Whether it cannot do with NaN.</summary>
         public bool NeedsNumbers { get; init; }
 
-        /// <summary>What <c>peers/tabular.py</c> knows it by, where it is a program in Python.</summary>
-        public string? PythonName { get; init; }
-
-        /// <summary>The module of Python that it needs.</summary>
-        public string PythonModule { get; init; } = "sklearn";
+        public override Result Fit(TabularTable table, int seed)
+        {
+            try
+            {
+                return FitHere(this, table, seed);
+            }
+            catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or OutOfMemoryException)
+            {
+                Console.WriteLine($"{table.Set.Name}, {Name}: {failure.Message}");
+                return Result.Failed;
+            }
+        }
     }
 
     /// <summary>What a fit gives: the measures of its task, of which the less the better but of the area, and seconds; not a number where it failed.</summary>
@@ -64,12 +91,7 @@ internal static class Tabular
     /// <summary>What was measured, in the file that <c>keep=file</c> names.</summary>
     private sealed record Kept(string Set, string Method, int Seed, int Rows, Result Result);
 
-    private static TabularMethod Python(string name, string pythonName, string module) =>
-        new(name, Never, Never, (_, _, _, _) => throw new NotSupportedException()) { PythonName = pythonName, PythonModule = module };
-
-    private static IEstimator<ITransformer> Never<T>(T trainers, TabularTable table, int seed) => throw new NotSupportedException();
-
-    private static TabularMethod Network(string name, TabularNetwork.Options options)
+    private static NetMethod Network(string name, TabularNetwork.Options options)
     {
         return new(name, (r, table, seed) => r.TabularNetwork(For(table, seed)), (b, table, seed) => b.TabularNetwork(For(table, seed)), (m, _, table, seed) => m.TabularNetwork(For(table, seed)))
         {
@@ -99,7 +121,7 @@ internal static class Tabular
         var methods = Choice.Of(options, "methods", "tabular", [.. Methods, .. Variants(options)], method => method.Name);
         if (sets is null || methods is null)
             return;
-        methods = [.. methods.Where(method => method.PythonName is null || PythonPeer.Has(method.Name, "numpy", "sklearn", method.PythonModule))];
+        methods = [.. methods.Where(method => method.IsThere)];
         var seeds = options["seeds"].Select(word => int.Parse(word, CultureInfo.InvariantCulture)).FirstOrDefault(1);
         var most = options["rows"].Select(word => int.Parse(word, CultureInfo.InvariantCulture)).FirstOrDefault();
         var keep = options["keep"].LastOrDefault();
@@ -128,9 +150,9 @@ internal static class Tabular
                 if (known.TryGetValue((table.Set.Name, method.Name, seed, most), out var result))
                     return result;
                 if (!isWarm)
-                    Array.ForEach(methods, other => Fit(other, sets[0].Read(new MLContext(1), folder, 0, WarmingRows, scratch), 1));
+                    Array.ForEach(methods, other => other.Fit(sets[0].Read(new MLContext(1), folder, 0, WarmingRows, scratch), 1));
                 isWarm = true;
-                result = Fit(method, table, seed);
+                result = method.Fit(table, seed);
                 Console.WriteLine($"{table.Set.Name}, seed {seed}, {method.Name}: {Text(result, table)}");
                 if (keep is not null)
                     File.AppendAllText(keep, JsonSerializer.Serialize(new Kept(table.Set.Name, method.Name, seed, most, result), Numbers) + "\n");
@@ -247,22 +269,7 @@ internal static class Tabular
         }
     }
 
-    private static Result Fit(TabularMethod method, TabularTable table, int seed)
-    {
-        try
-        {
-            return method.PythonName is null ? FitHere(method, table, seed)
-                : PythonPeer.RunFile("tabular.py", method.PythonName, table.TrainFile, table.TestFile, $"{table.Classes}", $"{table.Numbers}", $"{seed}") is [var error, var logLoss, var auc, var fit, var score]
-                ? new(error, logLoss, auc, fit, score) : Result.Failed;
-        }
-        catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or OutOfMemoryException)
-        {
-            Console.WriteLine($"{table.Set.Name}, {method.Name}: {failure.Message}");
-            return Result.Failed;
-        }
-    }
-
-    private static Result FitHere(TabularMethod method, TabularTable table, int seed)
+    private static Result FitHere(NetMethod method, TabularTable table, int seed)
     {
         var ml = new MLContext(seed);
         IEstimator<ITransformer> label = table.Set.Task switch
@@ -316,7 +323,7 @@ internal static class Tabular
         }
     }
 
-    private static IEstimator<ITransformer> Inputs(MLContext ml, TabularMethod method, TabularTable table)
+    private static IEstimator<ITransformer> Inputs(MLContext ml, NetMethod method, TabularTable table)
     {
         IEstimator<ITransformer> chain = ml.Transforms.CopyColumns("Same", "Target");
         if (method.ReadsKeys)
