@@ -29,7 +29,9 @@ internal sealed class FreshProcess : IDisposable
 
     private const int FirstSeconds = 60;
 
-    private static readonly Dictionary<string, Process> Running = [];
+    private const int LastLines = 8;
+
+    private static readonly Dictionary<string, Server> Running = [];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("conformance").FullName;
     private readonly string _dependencies;
@@ -64,27 +66,50 @@ internal sealed class FreshProcess : IDisposable
         File.WriteAllBytes(path, model);
         lock (Running)
         {
-            if (!Running.TryGetValue(_dependencies, out var process) || process.HasExited)
-                (Running[_dependencies], seconds) = (process = Start(_dependencies), FirstSeconds);
-            process.StandardInput.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{path}\t{DataPath}\t{seconds}"));
-            process.StandardInput.Flush();
-            while (process.StandardOutput.ReadLine() is { } line)
+            if (Running.TryGetValue(_dependencies, out var old) && !old.Process.HasExited && Ask(old, path, seconds) is { } answer)
+                return answer;
+
+            // One that has died may have died of the files of others, so that only a new one says something of this file.
+            if (old is not null)
             {
-                // Native code may write to the same stream.
-                if (line.StartsWith('{'))
-                    return JsonSerializer.Deserialize<Answer>(line)!;
+                Console.Error.WriteLine("The process that the checks of model files share has ended; " + old.End());
+                old.Process.Dispose();
             }
 
-            process.WaitForExit();
-            var exit = process.ExitCode;
-            process.Dispose();
+            var server = Running[_dependencies] = new(Start(_dependencies));
+            if (Ask(server, path, FirstSeconds) is { } first)
+                return first;
+
             Running.Remove(_dependencies);
-            return new(null, Died, string.Create(CultureInfo.InvariantCulture, $"exit code {exit}, of at most {seconds} s"), 0);
+            using var dead = server.Process;
+            return new(null, Died, string.Create(CultureInfo.InvariantCulture, $"{server.End()} of at most {FirstSeconds} s"), 0);
         }
     }
 
     /// <summary>Deletes the files; the process goes on for others.</summary>
     public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private Answer? Ask(Server server, string model, int seconds)
+    {
+        try
+        {
+            server.Process.StandardInput.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{model}\t{DataPath}\t{seconds}"));
+            server.Process.StandardInput.Flush();
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+
+        while (server.Process.StandardOutput.ReadLine() is { } line)
+        {
+            // Native code may write to the same stream.
+            if (line.StartsWith('{'))
+                return JsonSerializer.Deserialize<Answer>(line)!;
+        }
+
+        return null;
+    }
 
     // A profile lives in a test project.
     private static Assembly AssemblyOf(Trial trial) =>
@@ -96,6 +121,10 @@ internal sealed class FreshProcess : IDisposable
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
+            RedirectStandardError = true,
+
+            // Tests that run beside this one change the current folder and delete it.
+            WorkingDirectory = AppContext.BaseDirectory,
         };
         string[] arguments =
         [
@@ -105,5 +134,39 @@ internal sealed class FreshProcess : IDisposable
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
         return Process.Start(start)!;
+    }
+
+    /// <summary>A process that answers, and the last of what it has written besides.</summary>
+    private sealed class Server
+    {
+        private readonly Queue<string> _last = [];
+
+        public Server(Process process)
+        {
+            Process = process;
+            process.ErrorDataReceived += (_, line) => Keep(line.Data);
+            process.BeginErrorReadLine();
+        }
+
+        public Process Process { get; }
+
+        /// <summary>How the process has ended, once its answers have.</summary>
+        public string End()
+        {
+            Process.WaitForExit();
+            lock (_last)
+                return string.Create(CultureInfo.InvariantCulture, $"exit code {Process.ExitCode}, its last words: \"{string.Join(" / ", _last)}\",");
+        }
+
+        private void Keep(string? line)
+        {
+            lock (_last)
+            {
+                if (line is not null)
+                    _last.Enqueue(line);
+                if (_last.Count > LastLines)
+                    _last.Dequeue();
+            }
+        }
     }
 }

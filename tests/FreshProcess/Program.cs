@@ -18,11 +18,24 @@ internal static class Program
             case ["score", var model, var data, var column]:
                 Score(model, data, column);
                 return 0;
+            case ["lost", var model, var data, var folder]:
+                Environment.CurrentDirectory = folder;
+                Directory.Delete(folder);
+                try
+                {
+                    Score(model, data, "Score");
+                }
+                catch (Exception e)
+                {
+                    Console.WriteLine($"{e.GetBaseException().GetType().Name} {e.GetBaseException().Message.Split('\n')[0]}");
+                }
+
+                return 0;
             case ["fill", var model, var target]:
                 FullDisk.Save(model, target);
                 return 0;
             default:
-                Console.Error.WriteLine("score <model> <data> [<column>] | fill <model> <target>");
+                Console.Error.WriteLine("score <model> <data> [<column>] | lost <model> <data> <folder> | fill <model> <target>");
                 return 1;
         }
     }

@@ -23,6 +23,8 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
         if (!Environment.Is64BitProcess)
             throw _trace.Failure("TorchSharp runs in 64-bit processes only, and this is one of 32 bits.");
 
+        if (search.Loaded is null)
+            RefuseALostFolder();
         var folder = FindLibTorch();
         _trace.LibTorchFolder = folder;
         RefuseASecondOne(folder);
@@ -61,6 +63,21 @@ internal sealed class LibTorchLoader(LibTorchSearch search)
         var root = LibTorchSearch.Tidy(search.Override);
         return FirstFolderWith(NativeNames.Cpu, [root, Path.Combine(root, "lib")])
             ?? throw _trace.Failure($"The environment variable LIBTORCH is '{search.Override}', but {NativeNames.Cpu} is not in there.");
+    }
+
+    // MKL asks for the current folder while libtorch_cpu is loaded, and ends the process where there is none.
+    private void RefuseALostFolder()
+    {
+        try
+        {
+            _ = Directory.GetCurrentDirectory();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw _trace.Refusal(
+                "The current folder of this process was deleted or cannot be read, and libtorch would end the process while it is loaded. Start the process in a folder that stays, "
+                + $"or set Environment.CurrentDirectory to one before anything loads libtorch ({e.Message}).");
+        }
     }
 
     // TorchSharp's first use searches the application's folders for torch_cpu, whatever is loaded; NativeLibrary offers no way to stop that.

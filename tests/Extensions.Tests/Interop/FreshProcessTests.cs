@@ -92,6 +92,21 @@ public sealed class FreshProcessTests : IDisposable
         Assert.All(output, line => Assert.Matches(@"^old 1 (IOException|ArgumentOutOfRangeException) .*(Cannot write|too large)", line));
     }
 
+    [Fact]
+    public void A_deleted_current_folder_is_told_and_does_not_end_the_process()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        var (file, data) = (Path.Combine(_folder, "model.zip"), Path.Combine(_folder, "rows.idv"));
+        Fitted.Ml.Model.Save(Fitted.Model(TaskKind.Regression, isDense: false), Fitted.Data.Schema, file);
+        using (var stream = File.Create(data))
+            Fitted.Ml.Data.SaveAsBinary(Fitted.Data, stream);
+
+        var output = Run("lost", file, data, Directory.CreateDirectory(Path.Combine(_folder, "lost")).FullName);
+
+        Assert.StartsWith("LibTorchException The current folder of this process was deleted", output[^1]);
+    }
+
     private void AssertSame(ITransformer model, string column)
     {
         var (file, data) = (Path.Combine(_folder, "told.zip"), Path.Combine(_folder, "rows.idv"));

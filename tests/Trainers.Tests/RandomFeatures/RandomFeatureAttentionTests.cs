@@ -422,7 +422,12 @@ public sealed class RandomFeatureAttentionTests
         var tests = Path.Combine(AppContext.BaseDirectory, typeof(RandomFeatureAttentionTests).Assembly.GetName().Name!);
         var program = Path.Combine(AppContext.BaseDirectory, typeof(Trial).Assembly.GetName().Name + ".dll");
         string[] arguments = ["exec", "--depsfile", tests + ".deps.json", "--runtimeconfig", tests + ".runtimeconfig.json", program, "serve"];
-        using var process = Process.Start(new ProcessStartInfo("dotnet", arguments) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
+        using var process = Process.Start(new ProcessStartInfo("dotnet", arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            WorkingDirectory = AppContext.BaseDirectory,
+        })!;
         process.StandardInput.WriteLine($"{model}\t{rows}\t60");
         process.StandardInput.Close();
         var answer = JsonDocument.Parse(process.StandardOutput.ReadToEnd().Split('\n').First(line => line.StartsWith('{'))).RootElement;
