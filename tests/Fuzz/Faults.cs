@@ -20,7 +20,9 @@ internal static class Faults
         File.Copy(first, target);
         for (var i = 0; i < times; i++)
         {
-            using var child = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [typeof(Faults).Assembly.Location, "save", first, second, target]) { RedirectStandardOutput = true })!;
+            var start = Itself.With("save", first, second, target);
+            start.RedirectStandardOutput = true;
+            using var child = Process.Start(start)!;
             child.StandardOutput.ReadLine();
             Thread.Sleep(random.Next(100));
             child.Kill();

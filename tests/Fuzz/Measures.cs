@@ -16,7 +16,6 @@ internal static class Measures
 
     private sealed class Row
     {
-        [VectorType(16)]
         public float[] Features { get; set; } = [];
 
         public float Label { get; set; }
@@ -81,20 +80,23 @@ internal static class Measures
     {
         var path = Path.Combine(Directory.CreateTempSubdirectory("memory").FullName, "model.zip");
         var ml = new MLContext(1);
-        var random = new Random(1);
-        var data = ml.Data.LoadFromEnumerable(Enumerable.Range(0, 64).Select(_ => new Row { Features = [.. Enumerable.Range(0, 16).Select(_ => (float)random.NextDouble())], Label = (float)random.NextDouble() }).ToArray());
-        (string, IEstimator<ITransformer>)[] trainers =
+        (string, int Features, IEstimator<ITransformer>)[] trainers =
         [
-            ("Scored by managed code", ml.Regression.Trainers.ScaledMlp(new() { Epochs = 1, Width = width, Blocks = 1, BatchSize = 64, Seed = 1 })),
-            ("Scored by libtorch", ml.Regression.Trainers.MetaFormer(new() { Stages = [new(1, width * 3 / 4)], Stem = new(2, 2, 0), Epochs = 1, BatchSize = 64, Seed = 1 })),
+            ("Matrices as they are saved (ScaledMlp)", 16, ml.Regression.Trainers.ScaledMlp(new() { Epochs = 1, Width = width, Blocks = 1, BatchSize = 64, Seed = 1 })),
+            ("Members (TabularNetwork)", 16, ml.Regression.Trainers.TabularNetwork(new() { Epochs = 1, HiddenSize = width / 3, BatchSize = 64, Seed = 1 })),
+            ("Hidden units and knots (GradientBoostedNetwork)", 1024, ml.Regression.Trainers.GradientBoostedNetwork(new() { TotalUnits = 10_000, UnitsPerStep = 10_000, StepIterations = 2, Restarts = 1, Seed = 1 })),
+            ("Rectified kernels (ScalableKernelNetwork)", 16, ml.Regression.Trainers.ScalableKernelNetwork(new() { FeatureCount = width, Width = width, Depth = 2, NormalizeInput = false, Seed = 1 })),
+            ("Codes (CodebookNetwork)", 16, ml.Regression.Trainers.CodebookNetwork(new() { Epochs = 1, HiddenUnits = width, BatchSize = 64, Seed = 1 })),
+            ("Scored by libtorch (MetaFormer)", 16, ml.Regression.Trainers.MetaFormer(new() { Stages = [new(1, width * 3 / 4)], Stem = new(2, 2, 0), Epochs = 1, BatchSize = 64, Seed = 1 })),
         ];
-        foreach (var (what, trainer) in trainers)
+        foreach (var (what, features, trainer) in trainers)
         {
+            var data = Rows(ml, features, 64);
             Console.WriteLine($"{what}:");
             ModelFile.Save(ml, trainer.Fit(data), data.Schema, path);
             foreach (var way in new[] { "Model.Load", "ModelFile.Load" })
             {
-                using var child = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [typeof(Measures).Assembly.Location, "load", way, path]))!;
+                using var child = Process.Start(Itself.With("load", way, path))!;
                 child.WaitForExit();
             }
         }
@@ -116,17 +118,27 @@ internal static class Measures
         GC.Collect();
         var (peak, allocated) = (PeakBytes(), GC.GetTotalAllocatedBytes());
         var start = Stopwatch.GetTimestamp();
-        var model = way == "Model.Load" ? ml.Model.Load(path, out _) : ModelFile.Load(ml, path, new() { Bytes = 1L << 40 }, ModelFile.KnownAssemblies, out _);
+        DataViewSchema? schema;
+        var model = way == "Model.Load" ? ml.Model.Load(path, out schema) : ModelFile.Load(ml, path, new() { Bytes = 1L << 40 }, ModelFile.KnownAssemblies, out schema);
         var (loaded, milliseconds) = (PeakBytes(), Stopwatch.GetElapsedTime(start).TotalMilliseconds);
         double tensors;
         using (var zip = ZipFile.OpenRead(path))
             tensors = zip.Entries.Single(entry => entry.Name == SafeTensors.EntryName).Length;
         Console.WriteLine(FormattableString.Invariant(
             $"{way,-14} of {tensors / 1e6:0} MB of tensors: {milliseconds:0} ms, {(loaded - peak) / tensors:0.00} times the tensors more at the peak of the process, {(GC.GetTotalAllocatedBytes() - allocated) / tensors:0.00} times in managed memory."));
-        var rows = ml.Data.LoadFromEnumerable(new[] { new Row { Features = new float[16] } });
+        var rows = Rows(ml, ((VectorDataViewType)schema!["Features"].Type).Size, 1);
         _ = model.Transform(rows).GetColumn<float>("Score").ToArray();
         Console.WriteLine(FormattableString.Invariant($"{"",-14} and a row scored: {(PeakBytes() - peak) / tensors:0.00} times."));
         GC.KeepAlive(model);
+    }
+
+    private static IDataView Rows(MLContext ml, int features, int count)
+    {
+        var random = new Random(1);
+        var schema = SchemaDefinition.Create(typeof(Row));
+        schema[nameof(Row.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, features);
+        var rows = Enumerable.Range(0, count).Select(_ => new Row { Features = [.. Enumerable.Range(0, features).Select(_ => (float)random.NextDouble())], Label = (float)random.NextDouble() });
+        return ml.Data.LoadFromEnumerable(rows.ToArray(), schema);
     }
 
     private static long PeakBytes()

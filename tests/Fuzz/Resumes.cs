@@ -46,8 +46,9 @@ internal static class Resumes
             while (!File.Exists(found))
             {
                 resumed += File.Exists(checkpoint) ? 1 : 0;
-                using var child = Process.Start(new ProcessStartInfo(
-                    Environment.ProcessPath!, [typeof(Resumes).Assembly.Location, "train", kind.ToString(CultureInfo.InvariantCulture), checkpoint, found]) { RedirectStandardOutput = true })!;
+                var start = Itself.With("train", kind.ToString(CultureInfo.InvariantCulture), checkpoint, found);
+                start.RedirectStandardOutput = true;
+                using var child = Process.Start(start)!;
                 child.StandardOutput.ReadLine();
                 if (child.WaitForExit(random.NextDouble() * durations[kind]))
                     continue;

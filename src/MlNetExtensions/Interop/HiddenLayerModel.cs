@@ -81,7 +81,7 @@ public sealed class HiddenLayerModel
             definition,
             weights.Hidden[..(definition.Units * d)].ToArray(),
             weights.HiddenBias[..definition.Units].ToArray(),
-            active.ActiveColumns(weights.Output),
+            active.ActiveColumns(weights.Output.Span),
             weights.Biases[..((definition.Steps + 1) * k)].ToArray(),
             weights.StepSizes[..definition.Steps].ToArray(),
             definition.StandardizeInputs ? (weights.Mean.ToArray(), weights.Scale.ToArray()) : null,
@@ -101,6 +101,8 @@ public sealed class HiddenLayerModel
     {
         var weights = Weights;
         var (m, d, k) = (ActiveUnits, _definition.HiddenInputs, _definition.Outputs);
+        var hidden = weights.Hidden.Span;
+        var output = weights.Output.Span;
         var (w1, b1, w2, b2) = (new double[m, d], new double[m], new double[k, m], new double[k]);
         for (var j = 0; j < m; j++)
         {
@@ -108,7 +110,7 @@ public sealed class HiddenLayerModel
             for (var i = 0; i < d; i++)
             {
                 var isScaled = _definition.StandardizeInputs && i < _definition.Inputs;
-                w1[j, i] = weights.Hidden[(j * d) + i] * (isScaled ? (double)weights.Scale[i] : 1);
+                w1[j, i] = hidden[(j * d) + i] * (isScaled ? (double)weights.Scale[i] : 1);
                 b1[j] -= isScaled ? w1[j, i] * weights.Mean[i] : 0;
             }
         }
@@ -123,7 +125,7 @@ public sealed class HiddenLayerModel
             };
             b2[row] = (weights.Biases[(_definition.ActiveSteps * k) + row] * scale) + shift;
             for (var j = 0; j < m; j++)
-                w2[row, j] = weights.Output[(row * HiddenUnits) + j] * scale;
+                w2[row, j] = output[(row * HiddenUnits) + j] * scale;
         }
 
         return (w1, b1, w2, b2);

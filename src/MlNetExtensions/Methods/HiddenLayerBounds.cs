@@ -32,7 +32,7 @@ internal sealed class HiddenLayerBounds : IDisposable
         }
 
         (_hidden, _hiddenBias) = (hidden.DetachFromDisposeScope(), bias.DetachFromDisposeScope());
-        _output = tensor(definition.ActiveColumns(weights.Output), [k, m]).to(ScalarType.Float64).DetachFromDisposeScope();
+        _output = tensor(definition.ActiveColumns(weights.Output.Span), [k, m]).to(ScalarType.Float64).DetachFromDisposeScope();
         _outputBias = tensor(weights.Biases.Slice(definition.ActiveSteps * k, k).ToArray()).to(ScalarType.Float64).DetachFromDisposeScope();
     }
 

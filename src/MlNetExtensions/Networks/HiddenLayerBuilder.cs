@@ -75,7 +75,7 @@ public sealed class HiddenLayerBuilder
         {
             var output = new float[k * j];
             for (var row = 0; row < k; row++)
-                weights.Output.Slice((row * definition.Units) + (t * j), j).CopyTo(output.AsSpan(row * j));
+                weights.Output.Span.Slice((row * definition.Units) + (t * j), j).CopyTo(output.AsSpan(row * j));
             builder._steps.Add(new(
                 weights.Hidden.Slice(t * j * definition.HiddenInputs, j * definition.HiddenInputs).ToArray(), weights.HiddenBias.Slice(t * j, j).ToArray(), output, []));
             builder._stepSizes.Add(weights.StepSizes[t]);

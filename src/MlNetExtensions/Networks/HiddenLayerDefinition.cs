@@ -88,25 +88,31 @@ public sealed record HiddenLayerDefinition : NetworkDefinition, IValidatableObje
         // A program has at least one layer, so a constant is one of a unit that is always zero.
         var y = ActiveUnits == 0
             ? builder.Dense(builder.Dense(x, new float[Inputs], [], 1), new float[Outputs], bias, Outputs)
-            : builder.Dense(HiddenUnits(builder, x, tensors), ActiveColumns(tensors.Output), bias, Outputs);
+            : OutputsOf(builder, HiddenUnits(builder, x, tensors), tensors.Output, bias);
         return builder.Build(y);
     }
+
+    private DenseRegister OutputsOf(DenseProgramBuilder builder, DenseRegister units, ReadOnlyMemory<float> matrix, ReadOnlySpan<float> bias) =>
+        builder.Dense(units, () => ActiveColumns(matrix.Span), bias, Outputs);
 
     private DenseRegister HiddenUnits(DenseProgramBuilder builder, DenseRegister x, HiddenLayerWeights tensors)
     {
         if (Knots == 0)
             return builder.Dense(x, tensors.Hidden[..(ActiveUnits * Inputs)], tensors.HiddenBias[..ActiveUnits], ActiveUnits, Activation);
-        var (ofInputs, ofKnots) = (new float[ActiveUnits * Inputs], new float[ActiveUnits * Inputs]);
-        for (var unit = 0; unit < ActiveUnits; unit++)
-        {
-            tensors.Hidden.Slice(2 * unit * Inputs, Inputs).CopyTo(ofInputs.AsSpan(unit * Inputs));
-            tensors.Hidden.Slice(((2 * unit) + 1) * Inputs, Inputs).CopyTo(ofKnots.AsSpan(unit * Inputs));
-        }
-
+        var hidden = tensors.Hidden;
         var knots = builder.PiecewiseLinear(builder.Input, tensors.KnotPositions, tensors.KnotValues);
-        var units = builder.Dense(x, ofInputs, tensors.HiddenBias[..ActiveUnits], ActiveUnits);
-        builder.AddDense(units, knots, ofKnots, []);
+        var units = builder.Dense(x, () => Half(0), tensors.HiddenBias[..ActiveUnits], ActiveUnits);
+        builder.AddDense(units, knots, () => Half(1), []);
         return builder.Elementwise(units, Activation);
+
+        // The weights of the inputs themselves, or of what the knots make of them.
+        float[] Half(int which)
+        {
+            var half = new float[ActiveUnits * Inputs];
+            for (var unit = 0; unit < ActiveUnits; unit++)
+                hidden.Span.Slice(((2 * unit) + which) * Inputs, Inputs).CopyTo(half.AsSpan(unit * Inputs));
+            return half;
+        }
     }
 
     /// <summary>The columns of the active units of W₂ [outputs, units].</summary>

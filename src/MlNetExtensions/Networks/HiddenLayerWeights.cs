@@ -5,11 +5,13 @@ namespace MlNetMlp.Networks;
 /// <summary>The tensors of a <see cref="HiddenLayerDefinition"/>'s network, by what they are.</summary>
 internal readonly ref struct HiddenLayerWeights
 {
+    private readonly int _knots;
+
     public HiddenLayerWeights(HiddenLayerDefinition definition, WeightReader reader)
     {
-        Hidden = reader.Take("hidden.weight", definition.Units, definition.HiddenInputs).Span;
+        Hidden = reader.Take("hidden.weight", definition.Units, definition.HiddenInputs);
         HiddenBias = reader.Take("hidden.bias", definition.Units).Span;
-        Output = reader.Take("output.weight", definition.Outputs, definition.Units).Span;
+        Output = reader.Take("output.weight", definition.Outputs, definition.Units);
         Biases = reader.Take("output.biases", definition.Steps + 1, definition.Outputs).Span;
         StepSizes = reader.Take("step_sizes", definition.Steps).Span;
         if (definition.StandardizeInputs)
@@ -22,17 +24,17 @@ internal readonly ref struct HiddenLayerWeights
         {
             KnotPositions = reader.Take("knots.positions", definition.Inputs, definition.Knots).Span;
             KnotValues = reader.Take("knots.values", definition.Inputs, definition.Knots).Span;
-            Knots = new(definition.Knots, KnotPositions.ToArray(), KnotValues.ToArray());
+            _knots = definition.Knots;
         }
 
         reader.Finish();
     }
 
-    public ReadOnlySpan<float> Hidden { get; }
+    public ReadOnlyMemory<float> Hidden { get; }
 
     public ReadOnlySpan<float> HiddenBias { get; }
 
-    public ReadOnlySpan<float> Output { get; }
+    public ReadOnlyMemory<float> Output { get; }
 
     public ReadOnlySpan<float> Biases { get; }
 
@@ -46,7 +48,7 @@ internal readonly ref struct HiddenLayerWeights
 
     public ReadOnlySpan<float> KnotValues { get; }
 
-    public InputKnots? Knots { get; }
+    public InputKnots? Knots => _knots == 0 ? null : new(_knots, KnotPositions.ToArray(), KnotValues.ToArray());
 
     public static WeightSet Of(
         HiddenLayerDefinition definition, float[] hidden, float[] hiddenBias, float[] output, float[] biases, float[] stepSizes,

@@ -5,8 +5,8 @@ namespace MlNetMlp.Scoring;
 
 /// <summary>
 /// Writes a <see cref="DenseProgram"/> step by step. Registers hold one vector of activations per row; steps run in the order in which they
-/// were added. All values given are copied, but for weights that are given as memory: what does not fit the processor as it is saved is then laid out when the first row comes, so that a large network
-/// that is loaded is there once until it is used.
+/// were added. All values given are copied, but for weights that are given as memory or as a function: what does not fit the processor as it is saved is then made and laid out when the first row comes,
+/// so that a large network that is loaded is there once until it is used.
 /// </summary>
 /// <remarks>Not safe for several threads; the programs that it builds are.</remarks>
 public sealed class DenseProgramBuilder
@@ -43,8 +43,8 @@ public sealed class DenseProgramBuilder
     {
         string step = NextStep(nameof(Dense));
         CheckRegister(step, from, nameof(from));
-        CheckLayer(step, from.Width, weights, bias, outputs, activation);
-        return AppendDense(from, weights, bias, outputs, activation, default);
+        CheckLayer(step, from.Width, weights.Length, bias, outputs, activation);
+        return AppendDense(from, weights, bias, outputs, activation, null);
     }
 
     /// <inheritdoc cref="Dense(DenseRegister, ReadOnlySpan{float}, ReadOnlySpan{float}, int, Activation)"/>
@@ -58,8 +58,24 @@ public sealed class DenseProgramBuilder
     {
         string step = NextStep(nameof(Dense));
         CheckRegister(step, from, nameof(from));
-        CheckLayer(step, from.Width, weights.Span, bias, outputs, activation);
-        return AppendDense(from, weights.Span, bias, outputs, activation, weights);
+        CheckLayer(step, from.Width, weights.Length, bias, outputs, activation);
+        return AppendDense(from, weights.Span, bias, outputs, activation, () => weights);
+    }
+
+    /// <inheritdoc cref="Dense(DenseRegister, ReadOnlySpan{float}, ReadOnlySpan{float}, int, Activation)"/>
+    /// <param name="from">x, [inputs].</param>
+    /// <param name="weights">Makes W, [outputs, inputs] row after row, whenever it is called; by any thread, with the first row at the latest.</param>
+    /// <param name="bias">b, [outputs], or empty for none.</param>
+    /// <param name="outputs">The width of the new register, at least 1.</param>
+    /// <param name="activation">Applied to each output.</param>
+    public DenseRegister Dense(
+        DenseRegister from, Func<ReadOnlyMemory<float>> weights, ReadOnlySpan<float> bias, int outputs, Activation activation = Activation.Identity)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        string step = NextStep(nameof(Dense));
+        CheckRegister(step, from, nameof(from));
+        CheckLayer(step, from.Width, (long)outputs * from.Width, bias, outputs, activation);
+        return AppendDense(from, default, bias, outputs, activation, weights);
     }
 
     /// <summary>A residual dense layer: target += activation(W x + b).</summary>
@@ -72,7 +88,7 @@ public sealed class DenseProgramBuilder
     [OverloadResolutionPriority(1)]
     public void AddDense(
         DenseRegister target, DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias,
-        Activation activation = Activation.Identity) => AddDense(target, from, weights, bias, activation, default);
+        Activation activation = Activation.Identity) => AddDense(target, from, weights, weights.Length, bias, activation, null);
 
     /// <inheritdoc cref="AddDense(DenseRegister, DenseRegister, ReadOnlySpan{float}, ReadOnlySpan{float}, Activation)"/>
     /// <param name="target">The register that is changed, [outputs]. Steps already added have seen its old value.</param>
@@ -82,20 +98,33 @@ public sealed class DenseProgramBuilder
     /// <param name="activation">Applied to each output before it is added.</param>
     public void AddDense(
         DenseRegister target, DenseRegister from, ReadOnlyMemory<float> weights, ReadOnlySpan<float> bias,
-        Activation activation = Activation.Identity) => AddDense(target, from, weights.Span, bias, activation, weights);
+        Activation activation = Activation.Identity) => AddDense(target, from, weights.Span, weights.Length, bias, activation, () => weights);
+
+    /// <inheritdoc cref="AddDense(DenseRegister, DenseRegister, ReadOnlySpan{float}, ReadOnlySpan{float}, Activation)"/>
+    /// <param name="target">The register that is changed, [outputs]. Steps already added have seen its old value.</param>
+    /// <param name="from">x, [inputs]; may be the target itself.</param>
+    /// <param name="weights">Makes W, [outputs, inputs] row after row, whenever it is called; by any thread, with the first row at the latest.</param>
+    /// <param name="bias">b, [outputs], or empty for none.</param>
+    /// <param name="activation">Applied to each output before it is added.</param>
+    public void AddDense(
+        DenseRegister target, DenseRegister from, Func<ReadOnlyMemory<float>> weights, ReadOnlySpan<float> bias, Activation activation = Activation.Identity)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        AddDense(target, from, default, (long)target.Width * from.Width, bias, activation, weights);
+    }
 
     private void AddDense(
-        DenseRegister target, DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, Activation activation, ReadOnlyMemory<float> kept)
+        DenseRegister target, DenseRegister from, ReadOnlySpan<float> weights, long count, ReadOnlySpan<float> bias, Activation activation, Func<ReadOnlyMemory<float>>? later)
     {
         string step = NextStep(nameof(AddDense));
         CheckRegister(step, target, nameof(target));
         CheckRegister(step, from, nameof(from));
-        CheckLayer(step, from.Width, weights, bias, target.Width, activation);
+        CheckLayer(step, from.Width, count, bias, target.Width, activation);
         bool direct = activation == Activation.Identity && from.Index != target.Index && !DotWeights.Suit(from.Width, target.Width);
         if (direct)
-            AppendPanels(from.Index, target.Index, weights, bias, from.Width, target.Width, relu: false, adds: true, kept);
+            AppendPanels(from.Index, target.Index, weights, bias, from.Width, target.Width, relu: false, adds: true, later);
         else
-            _recipes.Add(new AddRecipe(AppendDense(from, weights, bias, target.Width, activation, kept).Index, target.Index));
+            _recipes.Add(new AddRecipe(AppendDense(from, weights, bias, target.Width, activation, later).Index, target.Index));
     }
 
     /// <summary>A residual connection: target += x.</summary>
@@ -254,19 +283,19 @@ public sealed class DenseProgramBuilder
 
     // The functions that cost more than a comparison run over the finished rows: in a tile they would push its sums out of the registers.
     private DenseRegister AppendDense(
-        DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int outputs, Activation activation, ReadOnlyMemory<float> kept)
+        DenseRegister from, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int outputs, Activation activation, Func<ReadOnlyMemory<float>>? later)
     {
         DenseRegister to = Declare(outputs);
         bool narrow = DotWeights.Suit(from.Width, outputs);
         bool fused = !narrow && activation == Activation.Relu;
         if (narrow)
         {
-            _parameters += weights.Length + bias.Length;
-            _recipes.Add(new DotRecipe(from.Index, to.Index, new DotWeights(weights, bias, from.Width, outputs)));
+            _parameters += ((long)outputs * from.Width) + bias.Length;
+            _recipes.Add(new DotRecipe(from.Index, to.Index, new DotWeights(later is null ? weights : later().Span, bias, from.Width, outputs)));
         }
         else
         {
-            AppendPanels(from.Index, to.Index, weights, bias, from.Width, outputs, fused, adds: false, kept);
+            AppendPanels(from.Index, to.Index, weights, bias, from.Width, outputs, fused, adds: false, later);
         }
 
         if (!fused && activation != Activation.Identity)
@@ -275,10 +304,10 @@ public sealed class DenseProgramBuilder
     }
 
     private void AppendPanels(
-        int from, int to, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int inputs, int outputs, bool relu, bool adds, ReadOnlyMemory<float> kept)
+        int from, int to, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int inputs, int outputs, bool relu, bool adds, Func<ReadOnlyMemory<float>>? later)
     {
-        _parameters += weights.Length + bias.Length;
-        _recipes.Add(new PanelRecipe(from, to, new PanelWeights(weights, bias, inputs, outputs, kept), relu, adds));
+        _parameters += ((long)outputs * inputs) + bias.Length;
+        _recipes.Add(new PanelRecipe(from, to, new PanelWeights(weights, bias, inputs, outputs, later), relu, adds));
     }
 
     private DenseRegister Declare(int width)
@@ -296,14 +325,14 @@ public sealed class DenseProgramBuilder
     }
 
     private static void CheckLayer(
-        string step, int inputs, ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int outputs, Activation activation)
+        string step, int inputs, long weights, ReadOnlySpan<float> bias, int outputs, Activation activation)
     {
         if (outputs < 1)
             throw new ArgumentException($"{step}: outputs is {outputs}, expected at least 1.", nameof(outputs));
-        if (weights.Length != (long)outputs * inputs)
+        if (weights != (long)outputs * inputs)
         {
             throw new ArgumentException(
-                $"{step}: weights hold {weights.Length} values, expected {(long)outputs * inputs}: {outputs} outputs x {inputs} inputs.",
+                $"{step}: weights hold {weights} values, expected {(long)outputs * inputs}: {outputs} outputs x {inputs} inputs.",
                 nameof(weights));
         }
 

@@ -8,7 +8,7 @@ internal sealed class PanelWeights
 {
     public const int PanelWidth = 64;
 
-    private readonly ReadOnlyMemory<float> _kept;
+    private readonly Func<ReadOnlyMemory<float>>? _later;
     private readonly int _outputs;
     private readonly int _length;
     private AlignedFloats? _panels;
@@ -17,15 +17,15 @@ internal sealed class PanelWeights
     /// <param name="bias">b, [outputs].</param>
     /// <param name="inputs">Inputs.</param>
     /// <param name="outputs">Outputs.</param>
-    /// <param name="kept">The same W where it stays as it is for as long as this, to be laid out when the first row comes; else empty.</param>
-    public PanelWeights(ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int inputs, int outputs, ReadOnlyMemory<float> kept)
+    /// <param name="later">Gives W instead, to be laid out when the first row comes; else null.</param>
+    public PanelWeights(ReadOnlySpan<float> weights, ReadOnlySpan<float> bias, int inputs, int outputs, Func<ReadOnlyMemory<float>>? later)
     {
-        (Inputs, _outputs, _kept) = (inputs, outputs, kept);
+        (Inputs, _outputs, _later) = (inputs, outputs, later);
         PaddedOutputs = AlignedFloats.Pad(outputs);
         Bias = new AlignedFloats(PaddedOutputs);
         bias.CopyTo(Bias.Span);
         _length = checked(inputs * PaddedOutputs);
-        if (kept.IsEmpty)
+        if (later is null)
             _panels = LayOut(weights);
     }
 
@@ -35,12 +35,15 @@ internal sealed class PanelWeights
 
     public AlignedFloats Bias { get; }
 
-    public AlignedFloats Panels => Volatile.Read(ref _panels) ?? LayOutKept();
+    public AlignedFloats Panels => Volatile.Read(ref _panels) ?? LayOutNow();
 
     // Of threads that come at once each lays out the same, and all go on with one of them.
-    private AlignedFloats LayOutKept()
+    private AlignedFloats LayOutNow()
     {
-        AlignedFloats own = LayOut(_kept.Span);
+        ReadOnlyMemory<float> weights = _later!();
+        if (weights.Length != (long)_outputs * Inputs)
+            throw new InvalidOperationException($"The weights made for a dense layer hold {weights.Length} values, expected {(long)_outputs * Inputs}: {_outputs} outputs x {Inputs} inputs.");
+        AlignedFloats own = LayOut(weights.Span);
         return Interlocked.CompareExchange(ref _panels, own, null) ?? own;
     }
 

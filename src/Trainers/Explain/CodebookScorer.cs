@@ -115,7 +115,7 @@ internal sealed class CodebookScorer : IRowScorer
     /// <summary>The codes behind one layer.</summary>
     internal sealed class Site
     {
-        private readonly float[] _codes;
+        private readonly ReadOnlyMemory<float> _codes;
         private readonly CodeEdit?[] _edits;
         private readonly bool[]?[] _excluded;
 
@@ -133,7 +133,7 @@ internal sealed class CodebookScorer : IRowScorer
             Inputs = inputs;
             var gain = shape.IsNormalized ? weights.Take($"{name}.weight", shape.Width) : default;
             var shift = shape.IsNormalized ? weights.Take($"{name}.bias", shape.Width) : default;
-            _codes = weights.Take($"{name}.codes", groups, n, width).ToArray();
+            _codes = weights.Take($"{name}.codes", groups, n, width);
             _edits = [.. Enumerable.Range(0, groups).Select(group => edits.LastOrDefault(edit => edit.Group == group))];
             _excluded = [.. _edits.Select(edit => edit is null ? null : Excluded(edit, n))];
             (ToParts, ToSimilarities) = (new DenseProgram[groups], new DenseProgram[groups]);
@@ -144,7 +144,7 @@ internal sealed class CodebookScorer : IRowScorer
                 if (shape.IsNormalized)
                     part = builder.LayerNorm(part, gain.Span.Slice(group * width, width), shift.Span.Slice(group * width, width), (float)Codebook.Epsilon);
                 ToParts[group] = builder.Build(part);
-                ToSimilarities[group] = Similarities(shape, _codes.AsSpan(group * n * width, n * width));
+                ToSimilarities[group] = Similarities(shape, _codes.Slice(group * n * width, n * width));
             }
         }
 
@@ -157,7 +157,7 @@ internal sealed class CodebookScorer : IRowScorer
         /// <summary>From a' to what is compared: a'·c/‖c‖, or 2a'·c − ‖c‖².</summary>
         public DenseProgram[] ToSimilarities { get; }
 
-        public ReadOnlySpan<float> Code(CodebookShape shape, int group, int id) => _codes.AsSpan(((group * shape.NumCodes) + id) * shape.CodeWidth, shape.CodeWidth);
+        public ReadOnlySpan<float> Code(CodebookShape shape, int group, int id) => _codes.Span.Slice(((group * shape.NumCodes) + id) * shape.CodeWidth, shape.CodeWidth);
 
         /// <summary>The codes of a row: those that are forced, then the most similar; −1 where there are fewer than K.</summary>
         public void Select(CodebookShape shape, int group, ReadOnlySpan<float> alike, Span<int> ids, Span<float> best)
@@ -201,20 +201,26 @@ internal sealed class CodebookScorer : IRowScorer
             return excluded;
         }
 
-        private static DenseProgram Similarities(CodebookShape shape, ReadOnlySpan<float> codes)
+        private static DenseProgram Similarities(CodebookShape shape, ReadOnlyMemory<float> codes)
         {
-            var (n, width) = (shape.NumCodes, shape.CodeWidth);
-            var (map, offset) = (new float[n * width], new float[n]);
-            for (var i = 0; i < n; i++)
-            {
-                var code = codes.Slice(i * width, width);
-                var isInner = shape.Similarity == RowSimilarity.InnerProduct;
-                TensorPrimitives.Multiply(code, isInner ? 1 / MathF.Max(TensorPrimitives.Norm(code), (float)NearestRows.LeastNorm) : 2, map.AsSpan(i * width, width));
-                offset[i] = isInner ? 0 : -TensorPrimitives.SumOfSquares(code);
-            }
-
+            var (n, width, isInner) = (shape.NumCodes, shape.CodeWidth, shape.Similarity == RowSimilarity.InnerProduct);
+            var offset = new float[n];
+            for (var i = 0; !isInner && i < n; i++)
+                offset[i] = -TensorPrimitives.SumOfSquares(codes.Span.Slice(i * width, width));
             var builder = new DenseProgramBuilder(width);
-            return builder.Build(builder.Dense(builder.Input, map, offset, n));
+            return builder.Build(builder.Dense(builder.Input, Map, offset, n));
+
+            ReadOnlyMemory<float> Map()
+            {
+                var map = new float[n * width];
+                for (var i = 0; i < n; i++)
+                {
+                    var code = codes.Span.Slice(i * width, width);
+                    TensorPrimitives.Multiply(code, isInner ? 1 / MathF.Max(TensorPrimitives.Norm(code), (float)NearestRows.LeastNorm) : 2, map.AsSpan(i * width, width));
+                }
+
+                return map;
+            }
         }
 
         // The greatest so far stand in order; most codes are compared with the least of them only.

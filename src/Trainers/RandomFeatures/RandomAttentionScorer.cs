@@ -16,18 +16,21 @@ internal sealed class RandomAttentionScorer : IRowScorer
     private readonly RandomAttentionDefinition _definition;
     private readonly int _heads;
     private readonly int _width;
-    private readonly float[] _weight;        // W as [query, key, head]
-    private readonly float[]? _output;       // V as [output, key, head]
+
+    // Laid out with the first row, so that a network that is loaded is there once until it is used.
+    private readonly Lazy<float[]> _weight;        // W as [query, key, head]
+    private readonly Lazy<float[]>? _output;       // V as [output, key, head]
     private readonly float[] _bias = [];
 
     public RandomAttentionScorer(RandomAttentionDefinition definition, WeightReader weights)
     {
         (_definition, _heads, _width) = (definition, definition.Heads, definition.Width);
-        var w = weights.Take("heads.weight", _heads, _width, _width).Span;
-        _weight = HeadsLast(w, 1, _width * _width);
+        var w = weights.Take("heads.weight", _heads, _width, _width);
+        _weight = new(() => HeadsLast(w.Span, 1, _width * _width));
         if (definition.HasReadout)
         {
-            _output = HeadsLast(weights.Take("output.weight", definition.Outputs, definition.Features).Span, definition.Outputs, _width);
+            var v = weights.Take("output.weight", definition.Outputs, definition.Features);
+            _output = new(() => HeadsLast(v.Span, definition.Outputs, _width));
             _bias = weights.Take("output.bias", definition.Outputs).ToArray();
         }
 
@@ -114,9 +117,9 @@ internal sealed class RandomAttentionScorer : IRowScorer
             TensorPrimitives.Divide(query, order.Length, query);
         }
 
-        _weight.AsSpan(d * q.Length, q.Length).CopyTo(q);
+        _weight.Value.AsSpan(d * q.Length, q.Length).CopyTo(q);
         for (var a = 0; a < d; a++)
-            Accumulate(_weight.AsSpan(a * q.Length, q.Length), query[a], q);
+            Accumulate(_weight.Value.AsSpan(a * q.Length, q.Length), query[a], q);
     }
 
     // x̃₀ᵀW_m x̃ᵢ for all heads.
@@ -177,7 +180,7 @@ internal sealed class RandomAttentionScorer : IRowScorer
         if (_output is not null)
         {
             for (var k = 0; k < scores.Length; k++)
-                scores[k] = (float)((TensorPrimitives.Dot(_output.AsSpan(k * phi.Length, phi.Length), phi) * scale) + _bias[k]);
+                scores[k] = (float)((TensorPrimitives.Dot(_output.Value.AsSpan(k * phi.Length, phi.Length), phi) * scale) + _bias[k]);
             return;
         }
 

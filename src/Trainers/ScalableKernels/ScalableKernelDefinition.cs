@@ -118,16 +118,16 @@ public sealed record ScalableKernelDefinition : NetworkDefinition, IValidatableO
         var x = StandardizeInputs ? builder.Affine(builder.Input, weights.Take("mean", Inputs).Span, weights.Take("scale", Inputs).Span) : builder.Input;
         for (var layer = 0; ; layer++)
         {
-            var (hidden, hiddenBias, floor) = RectifiedUnits(weights.Take($"layers.{layer}.projection", FeatureCount, LayerInputs(layer)).Span, x.Width);
-            var units = builder.Dense(x, hidden, hiddenBias, FeatureCount, Activation.Relu);
+            var floor = (float)(FloorConstant / Math.Sqrt(FeatureCount));
+            var units = Rectified(builder, x, weights.Take($"layers.{layer}.projection", FeatureCount, LayerInputs(layer)));
             var isLast = layer == Depth - 1;
             if (isLast && !HasReadout)
                 return Finish(floor == 0 ? units : builder.Affine(units, Constant(FeatureCount, -floor), Constant(FeatureCount, 1)));
             var outputs = isLast ? Outputs : Width;
-            var omega = weights.Take($"layers.{layer}.weight", outputs, FeatureCount).Span;
+            var omega = weights.Take($"layers.{layer}.weight", outputs, FeatureCount);
             var bias = isLast ? weights.Take("bias", Outputs).ToArray() : new float[outputs];
             for (var row = 0; floor != 0 && row < outputs; row++)
-                bias[row] += floor * Sum(omega.Slice(row * FeatureCount, FeatureCount));
+                bias[row] += floor * Sum(omega.Span.Slice(row * FeatureCount, FeatureCount));
             x = builder.Dense(units, omega, bias, outputs);
             if (isLast)
                 return Finish(x);
@@ -146,19 +146,25 @@ public sealed record ScalableKernelDefinition : NetworkDefinition, IValidatableO
     internal int LayerInputs(int layer) => (layer == 0 ? Inputs : Width) + (AppendConstant ? 1 : 0);
 
     // max(g·x, c)/√m is a rectified unit of G/√m and the offset −c/√m, plus c/√m.
-    private (float[] Weight, float[] Bias, float Floor) RectifiedUnits(ReadOnlySpan<float> projection, int inputs)
+    private DenseRegister Rectified(DenseProgramBuilder builder, DenseRegister x, ReadOnlyMemory<float> projection)
     {
-        var factor = 1 / Math.Sqrt(FeatureCount);
-        var columns = inputs + (AppendConstant ? 1 : 0);
-        var (weight, bias) = (new float[FeatureCount * inputs], new float[FeatureCount]);
+        var (factor, inputs, columns) = (1 / Math.Sqrt(FeatureCount), x.Width, x.Width + (AppendConstant ? 1 : 0));
+        var bias = new float[FeatureCount];
         for (var j = 0; j < FeatureCount; j++)
-        {
-            for (var i = 0; i < inputs; i++)
-                weight[(j * inputs) + i] = (float)(projection[(j * columns) + i] * factor);
-            bias[j] = (float)(((AppendConstant ? projection[(j * columns) + inputs] : 0) - FloorConstant) * factor);
-        }
+            bias[j] = (float)(((AppendConstant ? projection.Span[(j * columns) + inputs] : 0) - FloorConstant) * factor);
+        return builder.Dense(x, () => Scaled(projection.Span), bias, FeatureCount, Activation.Relu);
 
-        return (weight, bias, (float)(FloorConstant * factor));
+        float[] Scaled(ReadOnlySpan<float> values)
+        {
+            var weight = new float[FeatureCount * inputs];
+            for (var j = 0; j < FeatureCount; j++)
+            {
+                for (var i = 0; i < inputs; i++)
+                    weight[(j * inputs) + i] = (float)(values[(j * columns) + i] * factor);
+            }
+
+            return weight;
+        }
     }
 
     private static float[] Constant(int count, float value)

@@ -19,11 +19,11 @@ internal sealed class TabularScorer : IRowScorer
     private readonly int[] _pairs;
     private readonly int[] _indicators;
     private readonly int[] _widths;
-    private readonly float[] _median = [];
-    private readonly float[] _middle = [];
-    private readonly float[] _half = [];
-    private readonly float[] _known = [];
-    private readonly float[] _table = [];
+    private readonly ReadOnlyMemory<float> _median;
+    private readonly ReadOnlyMemory<float> _middle;
+    private readonly ReadOnlyMemory<float> _half;
+    private readonly ReadOnlyMemory<float> _known;
+    private readonly ReadOnlyMemory<float> _table;
     private readonly DenseProgram? _scaling;
     private readonly DenseProgram[] _members;
     private readonly float _temperature = 1;
@@ -38,20 +38,20 @@ internal sealed class TabularScorer : IRowScorer
         _widths = [.. definition.Layout?.Columns.Select(column => column.Width) ?? []];
         _keyWidth = definition.EmbeddedColumns.Count * definition.KeyEmbeddingSize;
         if (definition.Numbers > 0)
-            _median = weights.Take("median", definition.Numbers).ToArray();
+            _median = weights.Take("median", definition.Numbers);
         if (_scaled.Length > 0)
             _scaling = Scaling(weights);
         if (_pairs.Length > 0)
-            (_middle, _half) = (weights.Take("middle", _pairs.Length).ToArray(), weights.Take("half", _pairs.Length).ToArray());
+            (_middle, _half) = (weights.Take("middle", _pairs.Length), weights.Take("half", _pairs.Length));
         if (definition.KnownKeys.Sum(count => (long)count) is > 0 and var keys)
-            _known = weights.Take("known", keys).ToArray();
+            _known = weights.Take("known", keys);
         if (definition.Classes > 0)
             _temperature = weights.Take("temperature", 1).Span[0];
         else if (weights.Take("range", 2).Span is var range)
             (_least, _greatest) = (range[0], range[1]);
         if (definition.TableRows > 0)
-            _table = weights.Take("members.table.weight", definition.Members * definition.TableRows, definition.KeyEmbeddingSize).ToArray();
-        _members = Programs(weights);
+            _table = weights.Take("members.table.weight", definition.Members * definition.TableRows, definition.KeyEmbeddingSize);
+        _members = [.. Enumerable.Range(0, definition.Members).Select(member => Program(member, weights))];
         weights.Finish();
     }
 
@@ -112,53 +112,49 @@ internal sealed class TabularScorer : IRowScorer
         return builder.Build(_definition.NumericScaling == NumericScaling.Robust ? builder.Elementwise(scaled, Activation.SmoothClip) : scaled);
     }
 
-    private DenseProgram[] Programs(WeightReader weights)
+    private DenseProgram Program(int member, WeightReader weights)
     {
         var (k, d, h, s) = (_definition.Members, _definition.LayerInputs, _definition.HiddenSize, _scaled.Length);
-        var scale = weights.Take("members.scale", k, 1, d);
+        var scale = Part(weights.Take("members.scale", k, 1, d));
         var activation = _definition.Activation == TabularActivation.Relu ? Activation.Relu : Activation.Silu;
-        var programs = new DenseProgram[k];
-        for (var member = 0; member < k; member++)
+        var builder = new DenseProgramBuilder(RowWidth);
+        var first = Part(weights.Take("members.layers.0.weight", k, d, h));
+        var bias = Part(weights.Take("members.layers.0.bias", k, 1, h)).Span;
+        DenseRegister z;
+        if (_definition.HasEmbedding)
         {
-            var builder = new DenseProgramBuilder(RowWidth);
-            var first = Transposed(weights.Take("members.layers.0.weight", k, d, h).Span.Slice(member * d * h, d * h), h, scale.Span.Slice(member * d, d));
-            var bias = weights.Take("members.layers.0.bias", k, 1, h).Span.Slice(member * h, h);
-            DenseRegister z;
-            if (_definition.HasEmbedding)
-            {
-                // The inputs lie as [numbers and other inputs, periodic functions, vectors of keys], of which the row holds the first and the last part.
-                var (plain, periodic) = (_definition.PlainInputs, PeriodicEmbedding.Sums * s);
-                var cosines = builder.CosineSums(
-                    builder.Input,
-                    Radians(Part(weights.Take("members.embedding.frequency", k, _definition.Frequencies, s), member, k)),
-                    Part(weights.Take("members.embedding.phase", k, _definition.Frequencies, s), member, k),
-                    Part(weights.Take("members.embedding.amplitude", k, PeriodicEmbedding.Sums, _definition.Frequencies, s), member, k),
-                    Part(weights.Take("members.embedding.offset", k, PeriodicEmbedding.Sums, s), member, k),
-                    s);
-                z = builder.Dense(builder.Input, Columns(first, d, [(0, plain), (plain + periodic, _keyWidth)]), bias, h);
-                builder.AddDense(z, cosines, Columns(first, d, [(plain, periodic)]), []);
-                z = builder.Elementwise(z, activation);
-            }
-            else
-            {
-                z = builder.Dense(builder.Input, first, bias, h, activation);
-            }
-
-            for (var layer = 1; layer < _definition.HiddenLayers; layer++)
-            {
-                var (weight, shift) = (weights.Take($"members.layers.{layer}.weight", k, h, h), weights.Take($"members.layers.{layer}.bias", k, 1, h));
-                z = builder.Dense(z, Transposed(Part(weight, member, k), h, []), Part(shift, member, k), h, activation);
-            }
-
-            var outputs = _definition.MemberOutputs;
-            var (last, end) = (weights.Take("members.output.weight", k, h, outputs), weights.Take("members.output.bias", k, 1, outputs));
-            programs[member] = builder.Build(builder.Dense(z, Transposed(Part(last, member, k), outputs, []), Part(end, member, k), outputs));
+            // The inputs lie as [numbers and other inputs, periodic functions, vectors of keys], of which the row holds the first and the last part.
+            var (plain, periodic) = (_definition.PlainInputs, PeriodicEmbedding.Sums * s);
+            var cosines = builder.CosineSums(
+                builder.Input,
+                Radians(Part(weights.Take("members.embedding.frequency", k, _definition.Frequencies, s)).Span),
+                Part(weights.Take("members.embedding.phase", k, _definition.Frequencies, s)).Span,
+                Part(weights.Take("members.embedding.amplitude", k, PeriodicEmbedding.Sums, _definition.Frequencies, s)).Span,
+                Part(weights.Take("members.embedding.offset", k, PeriodicEmbedding.Sums, s)).Span,
+                s);
+            z = builder.Dense(builder.Input, () => Columns(First(), d, [(0, plain), (plain + periodic, _keyWidth)]), bias, h);
+            builder.AddDense(z, cosines, () => Columns(First(), d, [(plain, periodic)]), []);
+            z = builder.Elementwise(z, activation);
+        }
+        else
+        {
+            z = builder.Dense(builder.Input, () => First(), bias, h, activation);
         }
 
-        return programs;
-    }
+        for (var layer = 1; layer < _definition.HiddenLayers; layer++)
+        {
+            var (weight, shift) = (Part(weights.Take($"members.layers.{layer}.weight", k, h, h)), Part(weights.Take($"members.layers.{layer}.bias", k, 1, h)));
+            z = builder.Dense(z, () => Transposed(weight.Span, h, []), shift.Span, h, activation);
+        }
 
-    private static ReadOnlySpan<float> Part(ReadOnlyMemory<float> all, int member, int members) => all.Span.Slice(member * (all.Length / members), all.Length / members);
+        var outputs = _definition.MemberOutputs;
+        var (last, end) = (Part(weights.Take("members.output.weight", k, h, outputs)), Part(weights.Take("members.output.bias", k, 1, outputs)));
+        return builder.Build(builder.Dense(z, () => Transposed(last.Span, outputs, []), end.Span, outputs));
+
+        float[] First() => Transposed(first.Span, h, scale.Span);
+
+        ReadOnlyMemory<float> Part(ReadOnlyMemory<float> all) => all.Slice(member * (all.Length / k), all.Length / k);
+    }
 
     private static float[] Radians(ReadOnlySpan<float> frequencies)
     {
@@ -183,14 +179,18 @@ internal sealed class TabularScorer : IRowScorer
 
     private static float[] Columns(float[] matrix, int width, (int Start, int Count)[] parts)
     {
-        var chosen = new List<float>();
+        var chosen = new float[matrix.Length / width * parts.Sum(part => part.Count)];
+        var rest = chosen.AsSpan();
         for (var row = 0; row < matrix.Length; row += width)
         {
             foreach (var (start, count) in parts)
-                chosen.AddRange(matrix.AsSpan(row + start, count));
+            {
+                matrix.AsSpan(row + start, count).CopyTo(rest);
+                rest = rest[count..];
+            }
         }
 
-        return [.. chosen];
+        return chosen;
     }
 
     private void Prepare(ReadOnlySpan<float> rows, Span<float> numbers, Span<float> scaled, Span<float> prepared, Span<float> places, int slots)
@@ -210,7 +210,7 @@ internal sealed class TabularScorer : IRowScorer
             scaled.Slice(row * _scaled.Length, _scaled.Length).CopyTo(target);
             target = target[_scaled.Length..];
             for (var i = 0; i < _pairs.Length; i++)
-                target[i] = Math.Clamp((Filled(values[_pairs[i]], _pairs[i]) - _middle[i]) / _half[i], -1, 1);
+                target[i] = Math.Clamp((Filled(values[_pairs[i]], _pairs[i]) - _middle.Span[i]) / _half.Span[i], -1, 1);
             target = target[_pairs.Length..];
             for (var i = 0; i < _indicators.Length; i++)
                 target[i] = float.IsNaN(values[_indicators[i]]) ? 1 : 0;
@@ -220,7 +220,7 @@ internal sealed class TabularScorer : IRowScorer
         }
     }
 
-    private float Filled(float value, int feature) => float.IsNaN(value) ? _median[feature] : Math.Clamp(value, -TabularInputs.Far, TabularInputs.Far);
+    private float Filled(float value, int feature) => float.IsNaN(value) ? _median.Span[feature] : Math.Clamp(value, -TabularInputs.Far, TabularInputs.Far);
 
     private void PrepareKeys(ReadOnlySpan<float> keys, Span<float> target, Span<float> places)
     {
@@ -228,7 +228,7 @@ internal sealed class TabularScorer : IRowScorer
         for (var column = 0; column < _widths.Length; column++)
         {
             var count = _definition.KnownKeys[column];
-            var known = _known.AsSpan(firstKnown, count);
+            var known = _known.Span.Slice(firstKnown, count);
             var inputs = _definition.KeyInputs(column);
             var present = 0;
             for (var i = 0; i < _widths[column]; i++)
@@ -258,7 +258,7 @@ internal sealed class TabularScorer : IRowScorer
     private void FillVectors(int member, Span<float> prepared, ReadOnlySpan<float> places, int slots)
     {
         var size = _definition.KeyEmbeddingSize;
-        var table = _table.AsSpan((int)(member * _definition.TableRows * size));
+        var table = _table.Span[(int)(member * _definition.TableRows * size)..];
         for (int row = 0, count = prepared.Length / RowWidth; row < count; row++)
         {
             var target = prepared.Slice((row * RowWidth) + _definition.PlainInputs, _keyWidth);

@@ -73,6 +73,47 @@ public class DenseProgramUseTests
     }
 
     [Fact]
+    public void Weights_given_as_a_function_are_made_when_the_first_row_comes()
+    {
+        var random = new Random(4);
+        float[] Draw(int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)];
+        float[] first = Draw(96 * 28), second = Draw(96 * 96), last = Draw(96 * 32), bias = Draw(96), rows = Draw(40 * 28);
+        int made = 0;
+        var copied = new DenseProgramBuilder(28);
+        DenseRegister h = copied.Dense(copied.Input, first, bias, 96, Activation.Relu), g = copied.Dense(h, second, [], 96, Activation.Gelu);
+        copied.AddDense(g, h, second, bias);
+        float[] expected = copied.Build(copied.Dense(g, last, [], 32)).ScoreAll(rows);
+
+        var later = new DenseProgramBuilder(28);
+        h = later.Dense(later.Input, Made(first), bias, 96, Activation.Relu);
+        g = later.Dense(h, Made(second), [], 96, Activation.Gelu);
+        later.AddDense(g, h, Made(second), bias);
+        DenseProgram program = later.Build(later.Dense(g, Made(last), [], 32));
+
+        Assert.Equal(0, made);
+        Bits.Equal(expected, program.ScoreAll(rows));
+        Bits.Equal(expected, program.ScoreAll(rows));
+        Assert.Equal(4, made);
+
+        Func<ReadOnlyMemory<float>> Made(float[] weights) => () =>
+        {
+            made++;
+            return weights;
+        };
+    }
+
+    [Fact]
+    public void Weights_made_in_another_size_are_told_with_the_first_row()
+    {
+        var builder = new DenseProgramBuilder(28);
+        DenseProgram program = builder.Build(builder.Dense(builder.Input, () => new float[27], [], 96));
+
+        var thrown = Assert.Throws<InvalidOperationException>(() => program.ScoreAll(new float[28]));
+        Assert.Contains("hold 27 values, expected 2688: 96 outputs x 28 inputs", thrown.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentNullException>(() => builder.Dense(builder.Input, (Func<ReadOnlyMemory<float>>)null!, [], 96));
+    }
+
+    [Fact]
     public void Nothing_is_allocated_after_the_first_call()
     {
         (DenseProgram program, float[] rows) = Network(rows: 130);
