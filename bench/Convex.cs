@@ -81,17 +81,19 @@ internal static class Convex
 
         """;
 
-    public static void Run()
+    public static void Run(ILookup<string, string> options)
     {
-        Digits();
-        PlainPort();
-        Memory();
-        ManyRows();
-        Robustness();
+        var report = Report.Of(options, "convex", "Convex training");
+        Digits(report);
+        PlainPort(report);
+        Memory(report);
+        ManyRows(report);
+        Robustness(report);
+        report.Save();
     }
 
     // Test rows are few, so that accuracy is the mean over some splits, others than those that the options were chosen on.
-    private static void Digits()
+    private static void Digits(Report report)
     {
         var ml = new MLContext(1);
         var rows = Read("samples/Quickstart/data/digits.csv", 64);
@@ -113,19 +115,20 @@ internal static class Convex
         var found = EpochCounts.Select(count => (Epochs: count, Accuracy: Accuracy(Mlp(count)))).FirstOrDefault(pair => pair.Accuracy >= Wanted);
         var (epochs, theirs) = found.Epochs > 0 ? found : (EpochCounts[^1], Accuracy(Mlp(EpochCounts[^1])));
         var convexAccuracy = Accuracy(convex);
+        var lines = new List<string[]>();
         foreach (var count in new[] { 1, Environment.ProcessorCount })
         {
             using var threads = TorchThreads.Limit(count);
             var seconds = Clock.Medians(Rounds, () => convex.Fit(splits[0].Train), () => Mlp(epochs).Fit(splits[0].Train));
-            Console.WriteLine(
-                $"convex: digits, 1,257 x 64, 10 classes, mean of {Splits} splits, {count} threads: ConvexRelu {convexAccuracy:P1} after 6 iterations in {seconds[0]:F3} s; "
-                + $"ScaledMlp by AdamW {theirs:P1} after {epochs} epochs in {seconds[1]:F3} s: {seconds[1] / seconds[0]:F1} times the time");
+            lines.Add([$"{count}", $"{convexAccuracy:P1} after 6 iterations", $"{seconds[0]:F3}", $"{theirs:P1} after {epochs} epochs", $"{seconds[1]:F3}", $"{seconds[1] / seconds[0]:F1}"]);
         }
+
+        report.Add($"Digits, 1,257 x 64, 10 classes: accuracy over {Splits} splits, and the median time of {Rounds} fits", ["threads", "`ConvexRelu`", "s", "`ScaledMlp` by AdamW, the least epochs to get there", "s", "ratio"], lines);
 
         IEstimator<ITransformer> Mlp(int count) => trainers.ScaledMlp(new ScaledMlp.Options { Epochs = count, Patience = 0, ValidationFraction = 0, Seed = 1 });
     }
 
-    private static void PlainPort()
+    private static void PlainPort(Report report)
     {
         const int n = 1257, d = 64, p = 64;
         var random = new Random(1);
@@ -141,12 +144,14 @@ internal static class Convex
         using var threads = TorchThreads.Limit(1);
         var ours = Clock.Medians(Rounds, () => trainer.Fit(view))[0];
         var theirs = Python(Triangles + Port, n, d, p, Rounds);
-        Console.WriteLine(theirs is { } seconds
-            ? $"convex: {n} x {d}, P = {p}, 10 iterations, one output, one thread: {ours:F2} s; Cholesky of size 2dP = {2 * d * p} in NumPy {seconds:F2} s, {seconds / ours:F0} times the time"
-            : $"convex: {n} x {d}, P = {p}, 10 iterations, one output: {ours:F2} s; NumPy is not at hand");
+        report.Add($"One fit, {n:N0} x {d}, P = {p}, 10 iterations, one output, one thread, against a plain port", ["algebra", "s", "ratio"],
+        [
+            ["`ConvexRelu`", $"{ours:F2}", "1"],
+            [$"a Cholesky factor of size 2dP = {2 * d * p} in NumPy", theirs is { } seconds ? $"{seconds:F2}" : "NumPy is not at hand", theirs is { } time ? $"{time / ours:F0}" : ""],
+        ]);
     }
 
-    private static void Memory()
+    private static void Memory(Report report)
     {
         const int n = 5000, d = 64, classes = 10;
         var random = new Random(1);
@@ -159,10 +164,10 @@ internal static class Convex
         var before = Process.GetCurrentProcess().PeakWorkingSet64;
         var trainer = ml.MulticlassClassification.Trainers.ConvexRelu(new ConvexRelu.Options { MaxIterations = 10, ValidationFraction = 0 });
         trainer.Fit(view);
-        Console.WriteLine($"convex: {n} x {d}, {classes} classes, P = 64: the peak of memory rises by {(Process.GetCurrentProcess().PeakWorkingSet64 - before) / 1e6:F0} MB; the duals are 26 MB, the factor 200");
+        report.Say($"Memory: with {n:N0} x {d}, {classes} classes and P = 64 the peak of the process rises by {(Process.GetCurrentProcess().PeakWorkingSet64 - before) / 1e6:F0} MB; the duals are 26 MB, the factor 200.");
     }
 
-    private static void ManyRows()
+    private static void ManyRows(Report report)
     {
         const int n = 50_000, d = 54, tests = 5_000;
         var random = new Random(1);
@@ -177,27 +182,27 @@ internal static class Convex
         var model = ml.Regression.Trainers.ConvexRelu(new ConvexRelu.Options { LabelColumnName = nameof(Row.Number), Seed = 1 }).Fit(train);
         var seconds = clock.Elapsed.TotalSeconds;
         var certificate = ConvexRelu.GetCertificate(model)!;
-        Console.WriteLine(
-            $"convex: {n} x {d}, P = {certificate.Patterns}: {seconds:F0} s, {certificate.Iterations} iterations, R² {ml.Regression.Evaluate(model.Transform(test), nameof(Row.Number)).RSquared:F3} "
+        report.Say(
+            $"Many rows: {n:N0} x {d}, P = {certificate.Patterns}: {seconds:F0} s, {certificate.Iterations} iterations, R² {ml.Regression.Evaluate(model.Transform(test), nameof(Row.Number)).RSquared:F3} "
             + $"on {tests} other rows, {certificate.RelativeGap:P1} above the lower bound. {solver}");
     }
 
-    private static void Robustness()
+    private static void Robustness(Report report)
     {
         var digits = Read("samples/Quickstart/data/digits.csv", 64).Where(row => row.Number is 3 or 8).Select(row => new Row
         {
             Features = [.. row.Features.Select(x => x / 16)], Flag = row.Number == 3,
         }).ToArray();
-        Attack("digits 3 and 8", digits, PerturbationUnit.One, 0.1, [0.05, 0.1, 0.15]);
-        Attack("breast cancer", Read("samples/Quickstart/data/breast_cancer.csv", 30), PerturbationUnit.StandardDeviation, 0.3, [0.1, 0.3, 0.5]);
+        Attack(report, "digits 3 and 8", digits, PerturbationUnit.One, 0.1, [0.05, 0.1, 0.15]);
+        Attack(report, "breast cancer", Read("samples/Quickstart/data/breast_cancer.csv", 30), PerturbationUnit.StandardDeviation, 0.3, [0.1, 0.3, 0.5]);
         var sonar = Path.Combine(Choice.DataFolder, "sonar", "sonar.csv");
         if (File.Exists(sonar))
-            Attack("sonar", Read(sonar, 60), PerturbationUnit.StandardDeviation, 0.2, [0.1, 0.2, 0.3]);
+            Attack(report, "sonar", Read(sonar, 60), PerturbationUnit.StandardDeviation, 0.2, [0.1, 0.2, 0.3]);
         else
-            Console.WriteLine($"convex: there is no {sonar}; set MLNETMLP_DATA.");
+            report.Say($"There is no {Path.GetFileName(sonar)}; set MLNETMLP_DATA.");
     }
 
-    private static void Attack(string name, Row[] rows, PerturbationUnit unit, double epsilon, double[] radii)
+    private static void Attack(Report report, string name, Row[] rows, PerturbationUnit unit, double epsilon, double[] radii)
     {
         var ml = new MLContext(1);
         new Random(1).Shuffle(rows);
@@ -205,6 +210,7 @@ internal static class Convex
         var (train, test) = (view(rows[..(rows.Length / 2)]), view(rows[(rows.Length / 2)..]));
         var trainers = ml.BinaryClassification.Trainers;
         var common = new ConvexRelu.Options { LabelColumnName = nameof(Row.Flag), SampledPatterns = 32, ValidationFraction = 0, Seed = 1 };
+        var (lines, tested) = (new List<string[]>(), 0L);
         foreach (var (method, trainer) in new (string, IEstimator<ITransformer>)[]
         {
             ("plain convex", trainers.ConvexRelu(common with { Loss = ConvexReluLoss.Hinge })),
@@ -221,10 +227,12 @@ internal static class Convex
             var clock = Stopwatch.StartNew();
             var model = trainer.Fit(train);
             var seconds = clock.Elapsed.TotalSeconds;
-            var report = ml.BinaryClassification.EvaluateRobustness(test, model, new() { LabelColumnName = nameof(Row.Flag), Radii = radii, Unit = unit });
-            var points = report.Points.Select(point => $"{point.Radius}: {point.AttackedAccuracy:P1}, certain {point.CertifiedAccuracy:P1}");
-            Console.WriteLine($"convex: {name}, {report.Rows} test rows, ε = {epsilon}, {method} in {seconds:F1} s: clean {report.CleanAccuracy:P1}; under attack {string.Join("; ", points)}");
+            var found = ml.BinaryClassification.EvaluateRobustness(test, model, new() { LabelColumnName = nameof(Row.Flag), Radii = radii, Unit = unit });
+            tested = found.Rows;
+            lines.Add([method, $"{seconds:F1}", $"{found.CleanAccuracy:P1}", .. found.Points.Select(point => $"{point.AttackedAccuracy:P1}" + (point.CertifiedAccuracy is { } certain ? $" ({certain:P1})" : ""))]);
         }
+
+        report.Add($"Accuracy under attack, {name}, {tested} test rows, ε = {epsilon}; in brackets what no perturbation can fool", ["training", "s", "clean", .. radii.Select(radius => $"radius {radius}")], lines);
     }
 
     private static double? Python(string program, params int[] arguments)

@@ -16,7 +16,7 @@ namespace MlNetMlp.Bench;
 /// <summary>
 /// Closed forms: sums of products against a bare libtorch product of the same shape and type; fits of rows that are made when they are read, at
 /// 1, 2, 5 and 10 million of them (or as many millions as the environment variable FORMS_ROWS says, such as 0.1,0.2), with the peak of resident
-/// memory; what reading costs beside; and the paper's table.
+/// memory; what reading costs beside; the paper's table; and peers on forest cover.
 /// </summary>
 internal static class Forms
 {
@@ -25,19 +25,23 @@ internal static class Forms
     private static readonly double[] Scales = [1, 10, 50, 200];
     private static readonly int[] Widths = [10, 50, 200, 1000];
 
-    public static void Run()
+    public static void Run(ILookup<string, string> options)
     {
-        Products();
-        Table();
-        Reading();
-        Rows();
+        var report = Report.Of(options, "closed-form", "Closed forms");
+        Products(report);
+        Table(report);
+        Reading(report);
+        Rows(report);
+        FormsAndPeers.Run(report);
+        report.Save();
     }
 
     /// <summary>Sums of one million-row pass against products of the same rows that are there already.</summary>
-    private static void Products()
+    private static void Products(Report report)
     {
         const int blocks = 16;
         const int rows = 2048;
+        var lines = new List<string[]>();
         foreach (var units in new[] { 200, 500, Units, 2000 })
         {
             using var scope = NewDisposeScope();
@@ -58,8 +62,7 @@ internal static class Forms
                     sums.Add(mapped, y);
                 }));
             var rate = 2.0 * blocks * repeats * rows * units * units / seconds[0] / 1e9;
-            Console.WriteLine($"forms: {rows} x {units} in Float64: a bare product {rate:F0} GFLOP/s; sums (from Float32, with labels) at {seconds[0] / seconds[1]:P0} of its rate,"
-                + $" with the map of {Generated.Width} features before them at {seconds[0] / seconds[2]:P0}");
+            lines.Add([$"{rows} x {units}", $"{rate:F0}", $"{seconds[0] / seconds[1]:P0}", $"{seconds[0] / seconds[2]:P0}"]);
 
             void Repeat(Action action)
             {
@@ -67,10 +70,14 @@ internal static class Forms
                     action();
             }
         }
+
+        report.Add(
+            "Sums of products in Float64 against a bare libtorch product",
+            ["shape", "a bare product, GFLOP/s", "sums (from Float32, with labels), of its rate", $"with the map of {Generated.Width} features before them"], lines);
     }
 
     /// <summary>The table of the paper's claim: RMSE by scale and width, on sin 20πx and other functions of one number.</summary>
-    private static void Table()
+    private static void Table(Report report)
     {
         var ml = new MLContext(1);
         (string Name, Func<double, double> Target, RandomActivation Activation)[] targets =
@@ -82,7 +89,7 @@ internal static class Forms
             ("sin 2π/x, tanh", x => x == 0 ? 0 : Math.Sin(2 * Math.PI / x), RandomActivation.Tanh),
             ("step, tanh", x => x > 0 ? 1 : 0, RandomActivation.Tanh),
         ];
-        Console.WriteLine("forms: RMSE of 1,001 points after 400, 10/50/200/1000 units, at scales 1, 10, 50 and 200");
+        var lines = new List<string[]>();
         foreach (var (name, target, activation) in targets)
         {
             var (train, test) = (Points(ml, 400, target), Points(ml, 1001, target));
@@ -95,14 +102,17 @@ internal static class Forms
                 });
                 return ml.Regression.Evaluate(trainer.Fit(train).Transform(test)).RootMeanSquaredError.ToString("F3", CultureInfo.InvariantCulture);
             })));
-            Console.WriteLine($"forms: {name,-20}{string.Concat(cells.Select(cell => $"{cell,26}"))}");
+            lines.Add([name, .. cells]);
         }
+
+        report.Add($"RMSE of 1,001 points after 400, of {string.Join('/', Widths)} units", ["function and units", .. Scales.Select(scale => $"scale {scale}")], lines);
     }
 
     /// <summary>What a pass over streamed rows costs: reading alone and with the sums, by one cursor and by as many as the view can be shared between.</summary>
-    private static void Reading()
+    private static void Reading(Report report)
     {
         const int count = 200_000;
+        var lines = new List<string[]>();
         var folder = Directory.CreateTempSubdirectory("forms").FullName;
         try
         {
@@ -127,11 +137,12 @@ internal static class Forms
                     {
                         var (oneRows, sharedRows) = (new FeatureRows(one, head, run, map), new FeatureRows(shared, head, run, map));
                         var times = Clock.Medians(3, () => Drain(one), () => Drain(shared), () => oneRows.Sum().Dispose(), () => sharedRows.Sum().Dispose());
-                        Console.WriteLine($"forms: {count} rows of {name}, {units} units: reading alone by one cursor {times[0]:F2} s, by several {times[1]:F2} s;"
-                            + $" with the sums {times[2]:F2} s and {times[3]:F2} s");
+                        lines.Add([name, $"{units}", .. times.Select(time => $"{time:F2}")]);
                     }
                 }
             }
+
+            report.Add($"Seconds of a pass over {count:N0} streamed rows", ["rows", "units", "reading by one cursor", "by several", "with the sums, by one", "by several"], lines);
 
             static (TrainingSet Set, TaskHead Head) Load(IDataView view) =>
                 new TrainingSetLoader(new LoadSettings(TaskKind.Regression, new(new("Features"), "Label", null, null), [], null, 0, 1_000_000, false, 1), _ => { }, () => { })
@@ -149,11 +160,12 @@ internal static class Forms
         }
     }
 
-    private static void Rows()
+    private static void Rows(Report report)
     {
         var ml = new MLContext(1);
         var millions = (Environment.GetEnvironmentVariable("FORMS_ROWS") ?? "1,2,5,10").Split(',').Select(word => double.Parse(word, CultureInfo.InvariantCulture));
         var test = ml.Data.LoadFromEnumerable(Generated.Rows(5000, seed: 2));
+        var lines = new List<string[]>();
         foreach (var million in millions)
         {
             var count = (int)(million * 1e6);
@@ -172,9 +184,10 @@ internal static class Forms
             var seconds = clock.Elapsed.TotalSeconds;
             stop.Cancel();
             watch.Join();
-            Console.WriteLine($"forms: {count} rows of {Generated.Width}, {Units} units: {seconds:F1} s, {seconds / million:F1} s a million, at most {peak >> 20} MiB resident,"
-                + $" R² {ml.Regression.Evaluate(model.Transform(test)).RSquared:F4}");
+            lines.Add([$"{count:N0}", $"{seconds:F1}", $"{seconds / million:F1}", $"{peak >> 20}", $"{ml.Regression.Evaluate(model.Transform(test)).RSquared:F4}"]);
         }
+
+        report.Add($"Fits of `RandomFeatureNetwork`, {Units:N0} units, to rows of {Generated.Width} that are made when they are read", ["rows", "s", "s a million", "most resident, MiB", "R²"], lines);
     }
 
     private static IDataView Points(MLContext ml, int count, Func<double, double> target) => ml.Data.LoadFromEnumerable(Enumerable.Range(0, count).Select(i =>

@@ -41,22 +41,23 @@ internal static class FormsAndPeers
         print((predicted == test[:, -1].astype(int)).mean(), seconds, h.dtype)
         """;
 
-    public static void Run()
+    public static void Run(Report report)
     {
         var folder = Choice.DataFolder;
         var path = Path.Combine(folder, "covertype", "covertype_20k.csv.gz");
         if (!File.Exists(path))
         {
-            Console.WriteLine($"peers: there is no {path}; set MLNETMLP_DATA.");
+            report.Say($"There is no {Path.GetFileName(path)}; set MLNETMLP_DATA.");
             return;
         }
 
         var rows = Read(path);
-        TimeToAccuracy(rows[..11_340], rows[11_340..15_120]);
-        ScikitLearn(rows);
+        TimeToAccuracy(report, rows[..11_340], rows[11_340..15_120]);
+        if (PythonPeer.Has("scikit-learn", "sklearn"))
+            ScikitLearn(report, rows);
     }
 
-    private static void ScikitLearn(Row[] rows)
+    private static void ScikitLearn(Report report, Row[] rows)
     {
         var shuffled = rows.ToArray();
         new Random(1).Shuffle(shuffled);
@@ -72,6 +73,13 @@ internal static class FormsAndPeers
             L2 = 1, L2Unit = RandomFeatureNetworkPenaltyUnit.Absolute, ValidationFraction = 0.02, Diagnose = false, KeepSums = false,
         };
         var defaults = new RandomFeatureNetwork.Options { HiddenUnits = Units, Seed = 1 };
+        var lines = new List<string[]>();
+        foreach (var type in new[] { "float64", "float32" })
+        {
+            var theirs = Enumerable.Range(0, 3).Select(_ => Python(train, test, 8, 1, type)).OrderBy(run => run.Seconds).ElementAt(1);
+            lines.Add([$"RBFSampler ({Units:N0}) and Ridge of scikit-learn, {type}", $"{theirs.Accuracy:P2}", $"{theirs.Seconds:F2}"]);
+        }
+
         foreach (var (name, options) in new[]
         {
             ("1,000 of the same cosines, the same penalty", fourier),
@@ -83,15 +91,10 @@ internal static class FormsAndPeers
         {
             var accuracy = 0.0;
             var seconds = Clock.Medians(3, () => accuracy = Fit(ml, fit, judge, options))[0];
-            var line = $"peers: forest cover, {train.Length} x {Width}: {name}: accuracy {accuracy:P2} in {seconds:F2} s; RBFSampler ({Units}) and Ridge";
-            foreach (var type in new[] { "float64", "float32" })
-            {
-                var theirs = Enumerable.Range(0, 3).Select(_ => Python(train, test, 8, 1, type)).OrderBy(run => run.Seconds).ElementAt(1);
-                line += theirs.Seconds > 0 ? $" in {type} {theirs.Accuracy:P2} in {theirs.Seconds:F2} s, {theirs.Seconds / seconds:F1} times the time;" : " are not at hand;";
-            }
-
-            Console.WriteLine(line.TrimEnd(';'));
+            lines.Add([$"`RandomFeatureNetwork`, {name}", $"{accuracy:P2}", $"{seconds:F2}"]);
         }
+
+        report.Add($"Forest cover, {train.Length:N0} x {Width}: medians of 3 fits", ["trainer", "accuracy", "s"], lines);
 
         (string, RandomFeatureNetwork.Options) Pairs(int units) => ($"{units} softplus between pairs of rows", defaults with
         {
@@ -100,12 +103,13 @@ internal static class FormsAndPeers
         });
     }
 
-    private static void TimeToAccuracy(Row[] train, Row[] test)
+    private static void TimeToAccuracy(Report report, Row[] train, Row[] test)
     {
         var ml = new MLContext(1);
         var (fit, judge) = (View(ml, train), View(ml, test));
         var trainers = ml.MulticlassClassification.Trainers;
         var options = new RandomFeatureNetwork.Options { HiddenUnits = Units, Seed = 1 };
+        var lines = new List<(string Name, double Accuracy, double Seconds)>();
         foreach (var (name, estimator) in new (string, IEstimator<ITransformer>)[]
         {
             ("RandomFeatureNetwork", trainers.RandomFeatureNetwork(options)),
@@ -123,8 +127,18 @@ internal static class FormsAndPeers
             var clock = Stopwatch.StartNew();
             var model = estimator.Fit(fit);
             var seconds = clock.Elapsed.TotalSeconds;
-            Console.WriteLine($"peers: forest cover, official parts, {name}: accuracy {ml.MulticlassClassification.Evaluate(model.Transform(judge)).MicroAccuracy:P1} in {seconds:F1} s");
+            lines.Add((name, ml.MulticlassClassification.Evaluate(model.Transform(judge)).MicroAccuracy, seconds));
         }
+
+        report.Add($"Forest cover, official parts, {train.Length:N0} rows", ["trainer", "accuracy", "s"], [.. lines.Select(line => new[] { line.Name, $"{line.Accuracy:P1}", $"{line.Seconds:F1}" })]);
+        report.Chart("time-to-accuracy", "Forest cover: accuracy against the time of the fit", plot =>
+        {
+            foreach (var (name, accuracy, seconds) in lines)
+                plot.Add.Marker(Math.Log10(seconds), accuracy).LegendText = name;
+            plot.XLabel("seconds, power of ten");
+            plot.YLabel("accuracy on the test part");
+            plot.ShowLegend(ScottPlot.Alignment.LowerRight);
+        });
     }
 
     private static double Fit(MLContext ml, IDataView train, IDataView test, RandomFeatureNetwork.Options options) =>

@@ -7,15 +7,14 @@ string[] names = [.. args.Where(word => !word.Contains('=') && !word.StartsWith(
 var options = args.Except(names).Select(word => word.TrimStart('-').Split('=', 2)).ToLookup(pair => pair[0], pair => pair.Length > 1 ? pair[1] : "");
 var benchmarks = new Dictionary<string, Action>
 {
-    ["training"] = TrainingLoop.Run,
+    ["training"] = () => TrainingLoop.Run(options),
     ["feeding"] = Feeding.Run,
     ["memory"] = Memory.Run,
     ["streaming"] = Streaming.Run,
     ["boosting"] = Boosting.Run,
-    ["closed-form"] = Forms.Run,
-    ["peers"] = FormsAndPeers.Run,
+    ["closed-form"] = () => Forms.Run(options),
     ["kernels"] = Kernels.Run,
-    ["convex"] = Convex.Run,
+    ["convex"] = () => Convex.Run(options),
     ["explain"] = Explain.Run,
     ["tilt"] = Tilt.Run,
     ["tilt-paths"] = Tilt.Paths,
@@ -44,7 +43,7 @@ if (names is [Scaling.Child])
 
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=option:value+…, fields, images, causal and codes parts=a,b, forecastfull minutes=n; scaling and gpu take --quick; out=folder writes the reports of tabular, scoring, scaling and gpu there");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=option:value+…, fields, images, causal and codes parts=a,b, forecastfull minutes=n; scaling and gpu take --quick; out=folder writes the reports of training, closed-form, convex, tabular, scoring, scaling and gpu there");
     return 2;
 }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML;
 using MlNetMlp.Training;
 using TorchSharp;
@@ -5,14 +6,38 @@ using static TorchSharp.torch;
 
 namespace MlNetMlp.Bench;
 
-/// <summary>A fit with the shared loop against a loop written by hand in TorchSharp: same network, same batches' sizes, same optimiser.</summary>
+/// <summary>A fit with the shared loop against loops written by hand in TorchSharp and in PyTorch: same network, same batches' sizes, same optimiser.</summary>
 internal static class TrainingLoop
 {
     private const int Count = 20_000;
     private const int Batch = 128;
     private const int Epochs = 5;
 
-    public static void Run()
+    private const int Times = 7;
+
+    private const string Driver = """
+        import sys, time
+        import torch
+        rows, width, batch, epochs, times, threads = (int(a) for a in sys.argv[1:7])
+        torch.set_num_threads(threads)
+        x, y = torch.rand(rows, width), torch.rand(rows, 1)
+        seconds = []
+        for _ in range(times):
+            start = time.perf_counter()
+            net = torch.nn.Sequential(torch.nn.Linear(width, 64), torch.nn.ReLU(), torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1))
+            adam = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0)
+            for _ in range(epochs):
+                order = torch.randperm(rows)
+                for i in range(0, rows, batch):
+                    index = order[i:i + batch]
+                    adam.zero_grad()
+                    torch.nn.functional.mse_loss(net(x[index]), y[index]).backward()
+                    adam.step()
+            seconds.append(time.perf_counter() - start)
+        print(sorted(seconds)[times // 2])
+        """;
+
+    public static void Run(ILookup<string, string> options)
     {
         var ml = new MLContext(1);
         var rows = Generated.Rows(Count);
@@ -22,11 +47,22 @@ internal static class TrainingLoop
         var y = tensor(rows.Select(row => row.Label).ToArray(), Count, 1);
 
         var threads = get_num_threads();
-        var seconds = Clock.Medians(7, () => trainer.Fit(view), () => ByHand(x, y, threads), () => ByHand(x, y, 1));
+        var seconds = Clock.Medians(Times, () => trainer.Fit(view), () => ByHand(x, y, threads), () => ByHand(x, y, 1));
         set_num_threads(threads);
 
-        Console.WriteLine($"loop: {Epochs} epochs of {Count} rows, batch {Batch}, 28-64-64-1, AdamW: fit {seconds[0] * 1e3:F0} ms (reading, model and all), "
-            + $"by hand {seconds[1] * 1e3:F0} ms with {threads} threads, {seconds[2] * 1e3:F0} ms with one, ratio to the faster {seconds[0] / Math.Min(seconds[1], seconds[2]):F2}");
+        var report = Report.Of(options, "training", "The training loop");
+        report.Say($"{Epochs} epochs of {Count:N0} rows in batches of {Batch}, a network of {Generated.Width}-64-64-1 by AdamW; medians of {Times} fits, those of .NET in turns. The fit of the trainer reads the rows, "
+            + "standardises, and makes the model; the loops by hand have their tensors already.");
+        string[][] table =
+        [
+            Line("`ScaledMlp`, the whole fit", seconds[0]), Line($"TorchSharp by hand, {threads} threads", seconds[1]), Line("TorchSharp by hand, one thread", seconds[2]),
+            .. new[] { threads, 1 }.Distinct().Select(count => (Count: count, Seconds: PythonPeer.Run(Driver, [.. new[] { Count, Generated.Width, Batch, Epochs, Times, count }.Select(number => number.ToString(CultureInfo.InvariantCulture))])))
+                .Where(peer => peer.Seconds.Length > 0).Select(peer => Line($"PyTorch by hand, {(peer.Count == 1 ? "one thread" : $"{peer.Count} threads")}", peer.Seconds[0])),
+        ];
+        report.Add("Fits", ["loop", "ms", "rows/s", "time of `ScaledMlp` to its"], table);
+        report.Save();
+
+        string[] Line(string name, double time) => [name, $"{time * 1e3:F0}", $"{Epochs * Count / time:N0}", $"{seconds[0] / time:F2}"];
     }
 
     private static void ByHand(Tensor x, Tensor y, int threads)
