@@ -32,6 +32,9 @@ internal static class Forms
         Table(report);
         Reading(report);
         Rows(report);
+
+        // What comes now takes minutes, and may be stopped.
+        report.Save();
         FormsAndPeers.Run(report);
         report.Save();
     }

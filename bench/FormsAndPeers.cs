@@ -53,6 +53,7 @@ internal static class FormsAndPeers
 
         var rows = Read(path);
         TimeToAccuracy(report, rows[..11_340], rows[11_340..15_120]);
+        report.Save();
         if (PythonPeer.Has("scikit-learn", "sklearn"))
             ScikitLearn(report, rows);
     }
