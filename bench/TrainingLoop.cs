@@ -56,7 +56,7 @@ internal static class TrainingLoop
         string[][] table =
         [
             Line("`ScaledMlp`, the whole fit", seconds[0]), Line($"TorchSharp by hand, {threads} threads", seconds[1]), Line("TorchSharp by hand, one thread", seconds[2]),
-            .. new[] { threads, 1 }.Distinct().Select(count => (Count: count, Seconds: PythonPeer.Run(Driver, [.. new[] { Count, Generated.Width, Batch, Epochs, Times, count }.Select(number => number.ToString(CultureInfo.InvariantCulture))])))
+            .. (PythonPeer.Has("PyTorch", "torch") ? new[] { threads, 1 }.Distinct() : []).Select(count => (Count: count, Seconds: PythonPeer.Run(Driver, [.. new[] { Count, Generated.Width, Batch, Epochs, Times, count }.Select(number => number.ToString(CultureInfo.InvariantCulture))])))
                 .Where(peer => peer.Seconds.Length > 0).Select(peer => Line($"PyTorch by hand, {(peer.Count == 1 ? "one thread" : $"{peer.Count} threads")}", peer.Seconds[0])),
         ];
         report.Add("Fits", ["loop", "ms", "rows/s", "time of `ScaledMlp` to its"], table);

@@ -116,9 +116,9 @@ public sealed record ScalableKernelDefinition : NetworkDefinition, IValidatableO
             return null;
         var builder = new DenseProgramBuilder(Inputs);
         var x = StandardizeInputs ? builder.Affine(builder.Input, weights.Take("mean", Inputs).Span, weights.Take("scale", Inputs).Span) : builder.Input;
+        var floor = (float)(FloorConstant * (1 / Math.Sqrt(FeatureCount)));
         for (var layer = 0; ; layer++)
         {
-            var floor = (float)(FloorConstant / Math.Sqrt(FeatureCount));
             var units = Rectified(builder, x, weights.Take($"layers.{layer}.projection", FeatureCount, LayerInputs(layer)));
             var isLast = layer == Depth - 1;
             if (isLast && !HasReadout)

@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using MlNetMlp.Conformance;
@@ -335,7 +333,7 @@ public sealed class RandomFeatureAttentionTests
         {
             var path = Path.Combine(folder, "model.zip");
             Ml.Model.Save(model, View(data, size).Schema, path);
-            Assert.Equal(Elsewhere(path, View(data, size), folder), string.Join(' ', Scores(model, data, size).Select(score => BitConverter.SingleToUInt32Bits(score).ToString("x8", CultureInfo.InvariantCulture))));
+            Assert.Equal(Elsewhere(path, View(data, size)), string.Join(' ', Scores(model, data, size).Select(score => BitConverter.SingleToUInt32Bits(score).ToString("x8", CultureInfo.InvariantCulture))));
             var loaded = new MLContext().Model.Load(path, out var schema);
             Assert.Equal(variable, !((VectorDataViewType)schema["Keys"].Type).IsKnownSize);
             Assert.Equal(Scores(model, data, size), Scores(loaded, data, size));
@@ -413,25 +411,12 @@ public sealed class RandomFeatureAttentionTests
 
     private static float[] Heads(TrainedNetwork network) => network.Weights.Single(tensor => tensor.Name == "heads.weight").Floats.ToArray();
 
-    // The conformance suite's program, which has never heard of this library.
-    private static string Elsewhere(string model, IDataView data, string folder)
+    // In the conformance suite's process, which has never heard of this library.
+    private static string Elsewhere(string model, IDataView data)
     {
-        var rows = Path.Combine(folder, "rows.idv");
-        using (var stream = File.Create(rows))
-            Ml.Data.SaveAsBinary(data, stream);
-        var tests = Path.Combine(AppContext.BaseDirectory, typeof(RandomFeatureAttentionTests).Assembly.GetName().Name!);
-        var program = Path.Combine(AppContext.BaseDirectory, typeof(Trial).Assembly.GetName().Name + ".dll");
-        string[] arguments = ["exec", "--depsfile", tests + ".deps.json", "--runtimeconfig", tests + ".runtimeconfig.json", program, "serve"];
-        using var process = Process.Start(new ProcessStartInfo("dotnet", arguments)
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            WorkingDirectory = AppContext.BaseDirectory,
-        })!;
-        process.StandardInput.WriteLine($"{model}\t{rows}\t60");
-        process.StandardInput.Close();
-        var answer = JsonDocument.Parse(process.StandardOutput.ReadToEnd().Split('\n').First(line => line.StartsWith('{'))).RootElement;
-        return answer.GetProperty("Scores").GetString() ?? answer.GetProperty("Message").GetString()!;
+        using var elsewhere = new FreshProcess(typeof(RandomFeatureAttentionTests).Assembly, Ml, data);
+        var answer = elsewhere.Score(File.ReadAllBytes(model));
+        return answer.Scores ?? answer.Message;
     }
 
     private static SetRow[] Filled(SetRow[] rows, int length, float value) =>
