@@ -265,7 +265,7 @@ internal static class Boosting
                 "-c", Driver, package, trainPath, testPath, isRegression ? "regression" : "binary",
                 .. new IFormattable[] { Units, Iterations, LearningRate, Subsample }.Select(number => number.ToString(null, CultureInfo.InvariantCulture)),
             ];
-            using var python = Process.Start(new ProcessStartInfo(Environment.GetEnvironmentVariable("PYTHON") ?? "python3", arguments) { RedirectStandardOutput = true })!;
+            using var python = Process.Start(new ProcessStartInfo(PythonPeer.Interpreter, arguments) { RedirectStandardOutput = true })!;
             var words = python.StandardOutput.ReadToEnd().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
             python.WaitForExit();
             return python.ExitCode == 0 && words is [.., var error, var seconds]

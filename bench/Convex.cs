@@ -143,11 +143,11 @@ internal static class Convex
         });
         using var threads = TorchThreads.Limit(1);
         var ours = Clock.Medians(Rounds, () => trainer.Fit(view))[0];
-        var theirs = Python(Triangles + Port, n, d, p, Rounds);
+        double[] theirs = PythonPeer.Has("The port", "numpy") ? PythonPeer.Run(1, Triangles + Port, $"{n}", $"{d}", $"{p}", $"{Rounds}") : [];
         report.Add($"One fit, {n:N0} x {d}, P = {p}, 10 iterations, one output, one thread, against a plain port", ["algebra", "s", "ratio"],
         [
             ["`ConvexRelu`", $"{ours:F2}", "1"],
-            [$"a Cholesky factor of size 2dP = {2 * d * p} in NumPy", theirs is { } seconds ? $"{seconds:F2}" : "NumPy is not at hand", theirs is { } time ? $"{time / ours:F0}" : ""],
+            [$"a Cholesky factor of size 2dP = {2 * d * p} in NumPy", theirs is [var seconds, ..] ? $"{seconds:F2}" : "NumPy is not at hand", theirs is [var time, ..] ? $"{time / ours:F0}" : ""],
         ]);
     }
 
@@ -233,32 +233,6 @@ internal static class Convex
         }
 
         report.Add($"Accuracy under attack, {name}, {tested} test rows, ε = {epsilon}; in brackets what no perturbation can fool", ["training", "s", "clean", .. radii.Select(radius => $"radius {radius}")], lines);
-    }
-
-    private static double? Python(string program, params int[] arguments)
-    {
-        var path = Path.Combine(Path.GetTempPath(), $"convex-{Environment.ProcessId}.py");
-        File.WriteAllText(path, program);
-        try
-        {
-            var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("PYTHON") ?? "python3") { RedirectStandardOutput = true, RedirectStandardError = true };
-            start.ArgumentList.Add(path);
-            start.Environment["OMP_NUM_THREADS"] = start.Environment["OPENBLAS_NUM_THREADS"] = "1";
-            foreach (var argument in arguments)
-                start.ArgumentList.Add(argument.ToString(CultureInfo.InvariantCulture));
-            using var process = Process.Start(start)!;
-            var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-            process.WaitForExit();
-            return process.ExitCode == 0 ? double.Parse(output.Result, CultureInfo.InvariantCulture) : null;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return null;
-        }
-        finally
-        {
-            File.Delete(path);
-        }
     }
 
     private static Row[] Read(string path, int width) =>

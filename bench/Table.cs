@@ -221,7 +221,7 @@ internal static class Table
         try
         {
             string[] arguments = ["-c", Driver, method, task.ToString(), package, Write("train.csv", train), Write("test.csv", test)];
-            using var python = Process.Start(new ProcessStartInfo(Environment.GetEnvironmentVariable("PYTHON") ?? "python3", arguments) { RedirectStandardOutput = true })!;
+            using var python = Process.Start(new ProcessStartInfo(PythonPeer.Interpreter, arguments) { RedirectStandardOutput = true })!;
             var begun = python.StandardOutput.ReadLine() is not null;
             var output = python.StandardOutput.ReadToEndAsync();
             if (begun && !python.WaitForExit(PythonLimit))
