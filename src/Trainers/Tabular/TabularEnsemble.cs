@@ -80,6 +80,19 @@ internal sealed class TabularEnsemble : Network
         }
     }
 
+    /// <summary>Takes from another network how rows are prepared, and the range of its scores.</summary>
+    public void CopyInputs(TabularEnsemble other)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var theirs = other.state_dict();
+        foreach (var (name, own) in state_dict())
+        {
+            if (!name.StartsWith("members.", StringComparison.Ordinal))
+                own.copy_(theirs[name]);
+        }
+    }
+
     /// <summary>Fixes the range of scores, in the unit of the loss.</summary>
     public void SetRange(double least, double greatest)
     {

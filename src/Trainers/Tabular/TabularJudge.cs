@@ -17,12 +17,10 @@ internal sealed class TabularJudge(TaskHead head, int classes, EpochSelection se
     private const double EpochReach = 1;
     private const int EpochSteps = 5;
 
-    private double _best = double.PositiveInfinity;
-
     /// <summary>Judges the outputs of an epoch.</summary>
     /// <param name="outputs">Numbers or logits [rows, outputs] of the rows held out.</param>
-    /// <returns>Loss and measure, and whether the epoch is the best so far; of equal ones the later is.</returns>
-    public (double Loss, double Metric, bool IsBest) Judge(Tensor outputs)
+    /// <returns>Loss and measure, and what the best epoch is chosen by: the less, the better.</returns>
+    public (double Loss, double Metric, double Criterion) Judge(Tensor outputs)
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
@@ -49,14 +47,23 @@ internal sealed class TabularJudge(TaskHead head, int classes, EpochSelection se
             };
         }
 
-        var isBest = selection == EpochSelection.Last || criterion <= _best;
-        if (isBest)
-            _best = criterion;
-        return (loss, metric, isBest);
+        return (loss, metric, criterion);
     }
 
-    /// <summary>The inverse temperature that the outputs of the best epoch ask for.</summary>
-    public double InverseTemperature(Tensor outputs) => TemperatureScaling.Fit(outputs, labels, weights).Factor;
+    /// <summary>What several members say of each row together: the mean of numbers, or of probabilities as its logarithm.</summary>
+    /// <param name="outputs">Numbers or logits [members of a row, rows, outputs].</param>
+    public Tensor Together(Tensor outputs) => classes == 0
+        ? outputs.mean([0L])
+        : outputs.Times(InverseTemperature(outputs)).log_softmax(2).logsumexp(0);
+
+    /// <summary>The inverse temperature that logits ask for.</summary>
+    /// <param name="outputs">Logits [members of a row, rows, outputs].</param>
+    public double InverseTemperature(Tensor outputs)
+    {
+        using var scope = NewDisposeScope();
+        var several = outputs.shape[0];
+        return TemperatureScaling.Fit(outputs.flatten(0, 1), labels.repeat(several), weights?.repeat(several)).Factor;
+    }
 
     private double Mean(Tensor ofRows)
     {

@@ -78,7 +78,6 @@ internal sealed class TabularMemberGroup : IDisposable
             _dropout = new DropoutPool((long)training.Length * batch * definition.HiddenSize, random, seed + first);
         }
 
-        Members.Dropout = _dropout;
         if (Members.Embedding is { } embedding)
             embedding.IsRecording = true;
     }
@@ -140,6 +139,7 @@ internal sealed class TabularMemberGroup : IDisposable
         _order = stack(orders).DetachFromDisposeScope();                            // [members, steps · batch]
         if (_dropout is not null)
             _dropout.Share = dropout;
+        Members.Dropout = dropout > 0 ? _dropout : null;
         Members.train();
     }
 

@@ -17,7 +17,7 @@ public sealed record TabularNetworkDefinition : NetworkDefinition, IValidatableO
     public required int Classes { get; init; }
 
     /// <summary>k, networks whose mean is the score.</summary>
-    [Range(1, 64)]
+    [Range(1, 128)]
     public required int Members { get; init; }
 
     /// <summary>h, units of a hidden layer.</summary>

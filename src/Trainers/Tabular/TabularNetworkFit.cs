@@ -27,6 +27,9 @@ internal sealed class TabularNetworkFit : IDisposable
     // What judging a row costs of what training by it does.
     private const double JudgedShare = 0.4;
 
+    // On rows held out a mean of two members beats either even where ensembles of them hardly differ: with less gain than this the better trial alone is kept.
+    private const double GainOfBoth = 0.04;
+
     private readonly TrainingSet _data;
     private readonly TaskHead _head;
     private readonly TrainingRun _run;
@@ -35,7 +38,6 @@ internal sealed class TabularNetworkFit : IDisposable
     private readonly int _threads = get_num_threads();
     private readonly DisposeScope _scope;
     private readonly TabularNetworkDefinition _definition;
-    private readonly TabularEnsemble _network;
     private readonly TabularJudge? _judge;
     private readonly Tensor? _judgedPlaces;
     private readonly int _batch;
@@ -44,17 +46,15 @@ internal sealed class TabularNetworkFit : IDisposable
     private readonly TabularRows _heldData;
     private readonly long[][] _training;
     private readonly long[][] _filled;
-    private readonly double[] _scales;
+    private readonly TabularTrial[] _trials;
     private readonly LearningRateSchedule _schedule = LearningRateSchedule.Bumps();
     private readonly int _judgedRows;
     private readonly long[][] _heldRows = [];
+    private TabularEnsemble _network;
     private TabularMemberGroup[] _groups = [];
-    private Tensor? _bestOutputs;
     private int _stepsPerEpoch;
     private int _epochs;
-    private int _kinds;
-    private int _kind;
-    private (int Kind, int Epoch) _best;
+    private int _planned;
 
     public TabularNetworkFit(TrainingSet data, TaskHead head, TrainingRun run, TabularNetwork.Options options)
     {
@@ -69,7 +69,12 @@ internal sealed class TabularNetworkFit : IDisposable
         }
         else
         {
-            _definition = TabularInputs.Complete(options, (TabularNetworkDefinition)run.Initial.Definition);
+            var earlier = (TabularNetworkDefinition)run.Initial.Definition;
+            _definition = TabularInputs.Complete(options, earlier);
+
+            // Of an earlier fit the members of both trials may have been kept.
+            if (earlier.Members == 2 * _definition.Members)
+                _definition = _definition with { Members = earlier.Members };
         }
 
         _network = (TabularEnsemble)run.Create(_definition);
@@ -87,7 +92,7 @@ internal sealed class TabularNetworkFit : IDisposable
         var fewest = training.Min(part => part.Length);
         _batch = Math.Min(fewest, options.BatchSize ?? ChooseBatch(fewest));
         _stepsPerEpoch = fewest / _batch;
-        _epochs = options.Epochs ?? Math.Max(1, (int)Math.Round(options.Effort * ChooseEpochs(fewest)));
+        _epochs = options.Epochs ?? Math.Max(1, (int)Math.Round(options.Effort * ChooseEpochs(fewest, _stepsPerEpoch)));
         var most = _judgedRows = held.Max(part => part.Length);
         if (most > 0)
         {
@@ -100,10 +105,10 @@ internal sealed class TabularNetworkFit : IDisposable
         _rows = ToDevice(rows);
         _heldData = ReferenceEquals(rows, heldRows) ? _rows : ToDevice(heldRows);
         (_training, _filled) = (training, [.. held.Select(part => Filled(part, most))]);
-        _scales = inputs is null || _network.Members.Embedding is null ? [TabularNetwork.DefaultFrequencyScale]
-            : options.FrequencyScale is { } scale ? [scale]
-            : _judge is null || options.Selection == EpochSelection.Last ? [TabularNetwork.DefaultFrequencyScale]
-            : [TabularNetwork.DefaultFrequencyScale, TabularNetwork.HighFrequencyScale];
+        var first = new TabularTrial(_definition, options.FrequencyScale ?? TabularNetwork.DefaultFrequencyScale, options.Dropout);
+        _trials = inputs is null || options.FrequencyScale is not null || _judge is null || options.Selection == EpochSelection.Last
+            ? [first]
+            : [first, new(_definition, TabularNetwork.HighFrequencyScale, dropout: 0)];
         _initial = new TabularMembers(_definition, _definition.Members, CPU);
         _initial.Exchange(_network.Members, 0, isTarget: false);
     }
@@ -115,35 +120,29 @@ internal sealed class TabularNetworkFit : IDisposable
 
     public Network Run()
     {
-        _kinds = _scales.Length;
-        var monitor = _run.Watch(_head, _epochs * _kinds, (long)_stepsPerEpoch * _batch, patience: 0);
-        var reason = "";
-        var isCancelled = false;
+        _planned = _trials.Length;
+        var monitor = _run.Watch(_head, _epochs * _planned, (long)_stepsPerEpoch * _batch, patience: 0);
+        var (reason, isCancelled, begun) = ("", false, 0);
         try
         {
-            for (_kind = 0; _kind < _kinds && !(_kind > 0 && IsTimeOver); _kind++)
+            while (begun < _planned && !(begun > 0 && IsTimeOver))
             {
-                BeginAnew(_scales[_kind], _training, _filled);
-                reason = Train(monitor);
-                Collect(monitor);
+                var trial = _trials[begun++];
+                BeginAnew(trial, _training, _filled);
+                reason = Train(trial, monitor, isPlanned: _options.MaxTrainingTime is null || begun > 1);
+                Collect(trial, monitor);
             }
-
-            if (_kinds > 1)
-                _run.Log(FormattableString.Invariant($"Frequencies around {_scales[_best.Kind]} are judged best, of those around {string.Join(" and ", _scales.Take(_kinds))}, and kept."));
         }
         catch (OperationCanceledException) when (monitor.KeepsBest)
         {
             (reason, isCancelled) = ("Cancelled; the best so far is kept.", true);
+            Collect(_trials[begun - 1], monitor);
         }
 
-        if (isCancelled)
-            Collect(monitor);
-        if (_options.Calibrate && _definition.Classes > 0 && _bestOutputs is not null)
-            _network.InverseTemperature = (float)_judge!.InverseTemperature(_bestOutputs);
-        if (_options.OutOfFold && _bestOutputs is not null)
-            KeepOutOfFold(_bestOutputs);
+        var kept = Choose();
         if (Repeats && !isCancelled)
-            TrainAgain(monitor);
+            TrainAgain(kept, monitor);
+        Assemble(kept);
         monitor.Finish(reason);
         _network.eval();
         return _network;
@@ -153,18 +152,18 @@ internal sealed class TabularNetworkFit : IDisposable
     {
         foreach (var group in _groups)
             group.Dispose();
+        foreach (var trial in _trials)
+            trial.Dispose();
         _initial.Dispose();
-        _bestOutputs?.Dispose();
         _scope.Dispose();
     }
 
-    private string Train(TrainingMonitor monitor)
+    private string Train(TabularTrial trial, TrainingMonitor monitor, bool isPlanned)
     {
-        var (step, isPlanned) = (0, _options.MaxTrainingTime is null || _kind > 0);
-        var (warm, isOver) = (TimeSpan.Zero, false);
+        var (step, warm, isOver) = (0, TimeSpan.Zero, false);
         for (var epoch = 1; epoch <= _epochs; epoch++)
         {
-            BeginEpoch(epoch);
+            BeginEpoch(trial, epoch);
             for (var first = 0; first < _stepsPerEpoch && !isOver;)
             {
                 var count = Math.Min(_stepsPerEpoch - first, !isPlanned && step < WarmSteps ? WarmSteps : MostStepsAtOnce);
@@ -178,27 +177,18 @@ internal sealed class TabularNetworkFit : IDisposable
                 if (!isPlanned && step >= WarmSteps + TimedSteps)
                 {
                     Plan((_clock.Elapsed - warm) / (step - WarmSteps), (double)step / _stepsPerEpoch);
-                    (monitor.Epochs, isPlanned) = (_epochs * _kinds, true);
+                    (monitor.Epochs, isPlanned) = (_epochs * _planned, true);
                 }
 
                 isOver = IsTimeOver;
             }
 
-            if (Judge(monitor) is not { } judged)
-                monitor.OnEpoch(null);
-            else if (monitor.OnEpoch((judged.Loss, judged.Metric), judged.IsBest))
-                Keep(epoch);
+            Judge(trial, epoch, monitor);
             if (isOver)
                 return $"The time of {_options.MaxTrainingTime} is over.";
         }
 
         return "All epochs are done.";
-    }
-
-    private void Keep(int epoch)
-    {
-        _best = (_kind, epoch);
-        Array.ForEach(_groups, group => group.Snapshot());
     }
 
     /// <summary>
@@ -210,25 +200,25 @@ internal sealed class TabularNetworkFit : IDisposable
         var time = _options.MaxTrainingTime!.Value * (Repeats ? UsedShare / 2 : UsedShare);
 
         // Frequencies of the second kind are tried where there is time enough for both.
-        if (_kinds > 1 && Fits(_kinds) < Math.Min(FewestEpochs, _epochs))
-            _kinds = 1;
-        var fits = Math.Max(1, Fits(_kinds));
+        if (_planned > 1 && Fits(_planned) < Math.Min(FewestEpochs, _epochs))
+            _planned = 1;
+        var fits = Math.Max(1, Fits(_planned));
         if (fits < Math.Min(FewestEpochs, _epochs))
             _run.Log($"Warning: only {fits} epochs of {epoch.TotalSeconds:F1} s fit the time of {_options.MaxTrainingTime}; with less than {FewestEpochs} the network is far from what it could be.");
         _epochs = Math.Min(_epochs, fits);
 
-        int Fits(int kinds) => (int)Math.Floor(done + (((time - _clock.Elapsed) / epoch) - ((kinds - 1) * done)) / kinds);
+        int Fits(int trials) => (int)Math.Floor(done + (((time - _clock.Elapsed) / epoch) - ((trials - 1) * done)) / trials);
     }
 
-    /// <summary>Members begin anew, with frequencies of a scale.</summary>
-    private void BeginAnew(double frequencyScale, long[][] training, long[][] held)
+    /// <summary>Members begin anew, with the frequencies of a trial.</summary>
+    private void BeginAnew(TabularTrial trial, long[][] training, long[][] held)
     {
         Array.ForEach(_groups, group => group.Dispose());
         _groups = [];
         using var start = new TabularMembers(_definition, _definition.Members, CPU);
         start.Exchange(_initial, 0, isTarget: false);
-        if (start.Embedding is { } embedding)
-            Scale(embedding.Frequency, frequencyScale / TabularNetwork.DefaultFrequencyScale);
+        if (_run.Initial is null && start.Embedding is { } embedding)
+            Scale(embedding.Frequency, trial.FrequencyScale / TabularNetwork.DefaultFrequencyScale);
         _groups = Groups(start, training, held);
     }
 
@@ -240,43 +230,86 @@ internal sealed class TabularNetworkFit : IDisposable
             fits: _run.Initial is null))];
     }
 
-    /// <summary>Puts the best weights of the groups into the network, unless others that were trained before are better.</summary>
-    private void Collect(TrainingMonitor monitor)
+    /// <summary>Puts the best weights of the groups into the trial.</summary>
+    private void Collect(TabularTrial trial, TrainingMonitor monitor)
     {
-        if (_kind > _best.Kind)
-            return;
         foreach (var group in _groups)
         {
             group.Restore();
             if (!group.IsFinite())
                 throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "a weight");
             group.Members.to(CPU);
-            group.Members.Exchange(_network.Members, group.First, isTarget: true);
+            group.Members.Exchange(trial.Members, group.First, isTarget: true);
         }
     }
 
+    /// <summary>The trials whose members are kept: the better one, or both where these together are clearly better than it.</summary>
+    private TabularTrial[] Choose()
+    {
+        var judged = _trials.Where(trial => trial.Outputs is not null).OrderBy(trial => trial.Criterion).ToArray();
+        if (judged.Length < 2)
+            return [judged.Length == 0 ? _trials[0] : judged[0]];
+        using var scope = NewDisposeScope();
+        var together = _judge!.Judge(_judge.Together(stack(judged.Select(trial => trial.Outputs!)))).Criterion;
+        var kept = together < (1 - GainOfBoth) * judged[0].Criterion ? judged : judged[..1];
+        _run.Log($"Of {string.Join(" and ", judged.Select(Say))}, {string.Join(" and ", kept.Select(Say))} is judged best and kept.");
+        return kept;
+
+        static string Say(TabularTrial trial) => FormattableString.Invariant($"frequencies around {trial.FrequencyScale} with dropout {trial.Dropout}");
+    }
+
+    /// <summary>Makes the network of the members of trials.</summary>
+    private void Assemble(TabularTrial[] trials)
+    {
+        if (trials.Length > 1)
+        {
+            var narrow = _network;
+            _network = (TabularEnsemble)_run.Create(_definition with { Members = trials.Length * _definition.Members });
+            _network.to(CPU);
+            _network.CopyInputs(narrow);
+            narrow.Dispose();
+
+            // It outlives the fit.
+            foreach (var tensor in _network.state_dict().Values)
+                tensor.DetachFromDisposeScope();
+        }
+
+        for (var i = 0; i < trials.Length; i++)
+            trials[i].Members.Exchange(_network.Members, i * _definition.Members, isTarget: true);
+        if (trials[0].Outputs is null)
+            return;
+        using var scope = NewDisposeScope();
+        var outputs = stack(trials.Select(trial => trial.Outputs!));
+        if (_options.Calibrate && _definition.Classes > 0)
+            _network.InverseTemperature = (float)_judge!.InverseTemperature(outputs);
+        if (_options.OutOfFold)
+            KeepOutOfFold(outputs);
+    }
+
     /// <summary>The same schedule on all rows, up to the epoch that was best.</summary>
-    private void TrainAgain(TrainingMonitor monitor)
+    private void TrainAgain(TabularTrial[] trials, TrainingMonitor monitor)
     {
         long[] every = [.. Enumerable.Range(0, (int)_rows.X.shape[0]).Select(row => (long)row)];
         _stepsPerEpoch = every.Length / _batch;
-        _kind = _best.Kind;
-        BeginAnew(_scales[_kind], [.. Enumerable.Repeat(every, _definition.Members)], [.. Enumerable.Repeat(Array.Empty<long>(), _definition.Members)]);
-        _run.Log($"All rows train the network once more, for {_best.Epoch} epochs.");
         try
         {
-            for (var (epoch, step) = (1, 0); epoch <= _best.Epoch; epoch++)
+            foreach (var trial in trials)
             {
-                BeginEpoch(epoch);
-                for (var first = 0; first < _stepsPerEpoch; first += MostStepsAtOnce)
+                _run.Log($"All rows train the network once more, for {trial.Epoch} epochs.");
+                BeginAnew(trial, [.. Enumerable.Repeat(every, _definition.Members)], [.. Enumerable.Repeat(Array.Empty<long>(), _definition.Members)]);
+                for (var (epoch, step) = (1, 0); epoch <= trial.Epoch; epoch++)
                 {
-                    var count = Math.Min(MostStepsAtOnce, _stepsPerEpoch - first);
-                    monitor.OnStep(Steps(first, count, step), (long)count * _batch);
-                    step += count;
+                    BeginEpoch(trial, epoch);
+                    for (var first = 0; first < _stepsPerEpoch; first += MostStepsAtOnce)
+                    {
+                        var count = Math.Min(MostStepsAtOnce, _stepsPerEpoch - first);
+                        monitor.OnStep(Steps(first, count, step), (long)count * _batch);
+                        step += count;
+                    }
                 }
-            }
 
-            Collect(monitor);
+                Collect(trial, monitor);
+            }
         }
         catch (OperationCanceledException) when (monitor.KeepsBest)
         {
@@ -284,18 +317,19 @@ internal sealed class TabularNetworkFit : IDisposable
         }
     }
 
-    private void BeginEpoch(int epoch)
+    private void BeginEpoch(TabularTrial trial, int epoch)
     {
-        var dropout = _options.Dropout * Late((epoch - 1.0) / _epochs);
+        var dropout = trial.Dropout * Late((epoch - 1.0) / _epochs);
         Array.ForEach(_groups, group => group.BeginEpoch(_stepsPerEpoch, dropout));
     }
 
     /// <summary>The scores of all rows by the members that did not train on them.</summary>
+    /// <param name="outputs">What these put out [trials, rows, outputs].</param>
     private void KeepOutOfFold(Tensor outputs)
     {
         using var scope = NewDisposeScope();
         var width = _head.Outputs;
-        var raw = TensorMemory.ToFloats(_network.FromMembers(outputs.unsqueeze(0)));
+        var raw = TensorMemory.ToFloats(_network.FromMembers(outputs));
         var scores = new float[raw.Length];
         var from = 0;
         foreach (var row in _heldRows.SelectMany(rows => rows))
@@ -339,10 +373,14 @@ internal sealed class TabularNetworkFit : IDisposable
         TorchThreads.ForEach(_groups.Length, _threads, work);
     }
 
-    private (double Loss, double Metric, bool IsBest)? Judge(TrainingMonitor monitor)
+    private void Judge(TabularTrial trial, int epoch, TrainingMonitor monitor)
     {
         if (_judge is null || _judgedPlaces is null)
-            return null;
+        {
+            monitor.OnEpoch(null);
+            return;
+        }
+
         using var scope = NewDisposeScope();
         var parts = new Tensor[_groups.Length];
         ForEachGroup(g =>
@@ -355,13 +393,14 @@ internal sealed class TabularNetworkFit : IDisposable
         if (!outputs.isfinite().all().item<bool>())
             throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "an output");
         var judged = _judge.Judge(outputs);
-        if (judged.IsBest)
-        {
-            _bestOutputs?.Dispose();
-            _bestOutputs = outputs.DetachFromDisposeScope();
-        }
+        var isLast = _options.Selection == EpochSelection.Last;
 
-        return judged;
+        // Of equal ones the later is kept.
+        monitor.OnEpoch((judged.Loss, judged.Metric), isLast || judged.Criterion <= _trials.Min(other => other.Criterion));
+        if (!isLast && judged.Criterion > trial.Criterion)
+            return;
+        trial.Keep(epoch, judged.Criterion, outputs);
+        Array.ForEach(_groups, group => group.Snapshot());
     }
 
     private double LearningRate => _options.LearningRate ?? (_definition.Classes > 0 ? 0.04 : 0.2);
@@ -371,7 +410,7 @@ internal sealed class TabularNetworkFit : IDisposable
 
     private static int ChooseBatch(int rows) => Math.Min(256, Math.Max(32, 1 << (int)Math.Round(Math.Log2(Math.Max(1, rows / 16.0)))));
 
-    private static int ChooseEpochs(int rows) => Math.Clamp(560_000 / rows, 16, 256);
+    private static int ChooseEpochs(int rows, int steps) => Environment.GetEnvironmentVariable("TN_STEPS") is { } st ? Math.Clamp(int.Parse(st, System.Globalization.CultureInfo.InvariantCulture) / steps, 16, 256) : Math.Clamp(560_000 / rows, 16, 256);
 
     // NOTE[DIFF]: of a set that does not fit the memory budget, as many rows as half of it holds are drawn at random: members read rows in orders of their own, again and again.
     private RowBlock ReadRows()

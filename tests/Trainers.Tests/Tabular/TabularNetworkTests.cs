@@ -255,26 +255,53 @@ public sealed class TabularNetworkTests
     }
 
     [Fact]
-    public void Of_low_and_high_frequencies_those_that_judge_better_are_kept()
+    public void Of_two_trials_that_which_judges_better_is_kept_or_both_where_their_mean_is_better_still()
     {
-        var kept = new List<double>();
-        foreach (var waves in new[] { 0.5, 6 })
+        var kept = new List<string>();
+        foreach (var (waves, noise, count, epochs, seed) in new[] { (0.5, 0.5, 400, 20, 1), (6, 0.5, 400, 20, 1), (3, 1, 200, 10, 1), (3, 1, 200, 10, 2), (1, 0.6, 200, 10, 1), (1, 0.6, 200, 10, 2) })
         {
-            var rows = Numbers(400, 2, (random, i) => (float)random.NextNormal());
-            Array.ForEach(rows.Rows, row => row.Label = (float)Math.Sin(waves * row.Features[0]));
-            var options = Small with { Epochs = 20 };
+            var rows = Waves(waves, noise, count);
+            var options = Small with { Epochs = epochs, Seed = seed };
             var both = Ml.Regression.Trainers.TabularNetwork(options).Fit(rows.View);
-            var single = new[] { 0.1, 1 }.Select(scale => Ml.Regression.Trainers.TabularNetwork(options with { FrequencyScale = scale }).Fit(rows.View)).ToArray();
-            var better = Array.FindIndex(single, model => model.Model.Network.LearningCurve.Points.Min(point => point.ValidationLoss) == single.Min(other => other.Model.Network.LearningCurve.Points.Min(point => point.ValidationLoss)));
+            var single = new[] { options with { FrequencyScale = 0.1 }, options with { FrequencyScale = 1, Dropout = 0 } }.Select(some => Ml.Regression.Trainers.TabularNetwork(some).Fit(rows.View)).ToArray();
+            Assert.Equal([.. single.SelectMany(Losses)], Losses(both));
+            var definition = (TabularNetworkDefinition)both.Model.Network.Definition;
+            if (definition.Members == 2 * options.Members)
+            {
+                kept.Add("both");
+                Assert.All(Scores(both).Zip(Scores(single[0]).Zip(Scores(single[1]), (one, other) => (one + other) / 2)), pair => Assert.Equal(pair.Second, pair.First, 1e-5));
+                continue;
+            }
+
+            Assert.Equal(options.Members, definition.Members);
+            var better = Losses(single[0]).Min() < Losses(single[1]).Min() ? 0 : 1;
+            kept.Add(better == 0 ? "low" : "high");
             Assert.Equal(Scores(single[better]), Scores(both));
             Assert.NotEqual(Scores(single[1 - better]), Scores(both));
-            Assert.Equal([.. single.SelectMany(model => model.Model.Network.LearningCurve.Points.Select(point => point.ValidationLoss))], both.Model.Network.LearningCurve.Points.Select(point => point.ValidationLoss));
-            kept.Add(better);
 
             float[] Scores(ITransformer model) => [.. model.Transform(rows.View).GetColumn<float>("Score")];
         }
 
-        Assert.Equal([0, 1], kept);
+        Assert.Equal(["low", "high"], kept[..2]);
+        Assert.Contains("both", kept);
+
+        static double?[] Losses(NetworkPredictionTransformer<RegressionNetworkModel> model) => [.. model.Model.Network.LearningCurve.Points.Select(point => point.ValidationLoss)];
+    }
+
+    [Fact]
+    public void What_both_trials_made_goes_on_and_is_trained_on_all_rows()
+    {
+        var rows = Waves(2, 0.8, 200);
+        var options = Small with { LabelColumnName = "Flag", Epochs = 10 };
+        var (model, seed) = Range(20).Select(i => (Ml.BinaryClassification.Trainers.TabularNetwork(options with { Seed = i }).Fit(rows.View), i)).First(fit => Members(fit.Item1) == 2 * options.Members);
+        options = options with { Seed = seed };
+        Assert.Equal(2 * options.Members, Members(Ml.BinaryClassification.Trainers.TabularNetwork(options).Fit(rows.View, model.Model)));
+        Assert.Equal(2 * options.Members, Members(Ml.BinaryClassification.Trainers.TabularNetwork(options with { TrainOnAllRows = true }).Fit(rows.View)));
+        var scored = Ml.BinaryClassification.Trainers.TabularNetwork(options with { OutOfFold = true }).Fit(rows.View);
+        Assert.Contains(Members(scored), new[] { options.Folds, 2 * options.Folds });
+        Assert.Equal(200, TabularNetwork.GetOutOfFoldScores(scored).Length);
+
+        static int Members(NetworkPredictionTransformer<BinaryNetworkModel> fitted) => ((TabularNetworkDefinition)fitted.Model.Network.Definition).Members;
     }
 
     [Fact]
@@ -409,6 +436,19 @@ public sealed class TabularNetworkTests
         schema[nameof(Row.Side)].ColumnType = new KeyDataViewType(typeof(uint), 2);
         schema[nameof(Row.Tags)].ColumnType = new VectorDataViewType(new KeyDataViewType(typeof(uint), Math.Max(15, colours)));
         return Ml.Data.LoadFromEnumerable(rows, schema);
+    }
+
+    private static (PlainRow[] Rows, IDataView View) Waves(double frequency, double noise, int count)
+    {
+        var random = new Random(5);
+        var rows = Numbers(count, 2, (random, i) => (float)random.NextNormal());
+        foreach (var row in rows.Rows)
+        {
+            row.Label = (float)(Math.Sin(frequency * row.Features[0]) + (noise * random.NextNormal()));
+            row.Flag = row.Label > 0;
+        }
+
+        return rows;
     }
 
     private static (PlainRow[] Rows, IDataView View) Numbers(int count, int width, Func<Random, int, float> value)
