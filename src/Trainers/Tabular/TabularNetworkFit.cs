@@ -382,14 +382,15 @@ internal sealed class TabularNetworkFit : IDisposable
         }
 
         using var scope = NewDisposeScope();
-        var parts = new Tensor[_groups.Length];
+        using var all = empty(_definition.Members, _judgedRows, _definition.MemberOutputs);
         ForEachGroup(g =>
         {
             _run.CheckCancelled();
-            parts[g] = _groups[g].Judged();
+            using var own = NewDisposeScope();
+            using var part = _groups[g].Judged();
+            all.narrow(0, _groups[g].First, _groups[g].Members.Count).copy_(part);
         });
-        var outputs = cat(parts).view(-1, _definition.MemberOutputs).cpu().index_select(0, _judgedPlaces);
-        Array.ForEach(parts, part => part.Dispose());
+        var outputs = all.view(-1, _definition.MemberOutputs).index_select(0, _judgedPlaces);
         if (!outputs.isfinite().all().item<bool>())
             throw new TrainingDivergedException(monitor.Epoch, monitor.Step, "an output");
         var judged = _judge.Judge(outputs);
