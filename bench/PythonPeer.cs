@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 
@@ -13,8 +14,16 @@ internal static class PythonPeer
     /// <summary>Whether there are all the modules that a peer imports; if not, a line says which it was.</summary>
     public static bool Has(string peer, params string[] modules)
     {
-        if (Start(["-c", $"import {string.Join(", ", modules)}"], Threads, isQuiet: true).Code == 0)
-            return true;
+        try
+        {
+            if (Start(["-c", $"import {string.Join(", ", modules)}"], Threads, isQuiet: true).Code == 0)
+                return true;
+        }
+        catch (Win32Exception)
+        {
+            // There is no such interpreter, and so none of its modules.
+        }
+
         Console.WriteLine($"{peer} is left out: {Interpreter} cannot import {string.Join(", ", modules)}; set PYTHON to one that can.");
         return false;
     }

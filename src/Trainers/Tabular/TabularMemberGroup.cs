@@ -53,11 +53,12 @@ internal sealed class TabularMemberGroup : IDisposable
     /// <param name="heldRows">The rows to judge by.</param>
     /// <param name="batch">Rows of a member in a step.</param>
     /// <param name="options">The options.</param>
+    /// <param name="dropout">The greatest share of the units that is left out.</param>
     /// <param name="seed">The seed of the fit.</param>
     /// <param name="fits">Whether initial weights are fitted to the rows.</param>
     public TabularMemberGroup(
         TabularNetworkDefinition definition, TabularMembers all, int first, long[][] training, long[][] held, TabularRows rows, TabularRows heldRows, int batch,
-        TabularNetwork.Options options, int seed, bool fits)
+        TabularNetwork.Options options, double dropout, int seed, bool fits)
     {
         var device = rows.X.device;
         (_options, _rows, _heldRows, _batch, _classes, First) = (options, rows, heldRows, batch, definition.Classes, first);
@@ -72,12 +73,13 @@ internal sealed class TabularMemberGroup : IDisposable
         (_parameters, _adam) = Optimize(Members, options.WeightDecay);
         if (Members.Table is { } table)
             _rowAdam = new RowAdam(table, beta2: Beta2);
-        if (options.Dropout > 0)
+        if (dropout > 0)
         {
             using var random = new Generator(RandomStreams.Hash(RandomStreams.Hash((ulong)seed, 6), (ulong)first) >> 1, device);
             _dropout = new DropoutPool((long)training.Length * batch * definition.HiddenSize, random, seed + first);
         }
 
+        Members.Dropout = _dropout;
         if (Members.Embedding is { } embedding)
             embedding.IsRecording = true;
     }
@@ -139,7 +141,6 @@ internal sealed class TabularMemberGroup : IDisposable
         _order = stack(orders).DetachFromDisposeScope();                            // [members, steps · batch]
         if (_dropout is not null)
             _dropout.Share = dropout;
-        Members.Dropout = dropout > 0 ? _dropout : null;
         Members.train();
     }
 

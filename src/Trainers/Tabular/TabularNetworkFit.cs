@@ -92,7 +92,7 @@ internal sealed class TabularNetworkFit : IDisposable
         var fewest = training.Min(part => part.Length);
         _batch = Math.Min(fewest, options.BatchSize ?? ChooseBatch(fewest));
         _stepsPerEpoch = fewest / _batch;
-        _epochs = options.Epochs ?? Math.Max(1, (int)Math.Round(options.Effort * ChooseEpochs(fewest, _stepsPerEpoch)));
+        _epochs = options.Epochs ?? Math.Max(1, (int)Math.Round(options.Effort * ChooseEpochs(fewest)));
         var most = _judgedRows = held.Max(part => part.Length);
         if (most > 0)
         {
@@ -219,14 +219,14 @@ internal sealed class TabularNetworkFit : IDisposable
         start.Exchange(_initial, 0, isTarget: false);
         if (_run.Initial is null && start.Embedding is { } embedding)
             Scale(embedding.Frequency, trial.FrequencyScale / TabularNetwork.DefaultFrequencyScale);
-        _groups = Groups(start, training, held);
+        _groups = Groups(start, trial.Dropout, training, held);
     }
 
-    private TabularMemberGroup[] Groups(TabularMembers start, long[][] training, long[][] held)
+    private TabularMemberGroup[] Groups(TabularMembers start, double dropout, long[][] training, long[][] held)
     {
         var size = _run.Device.type == DeviceType.CPU ? Math.Clamp(_definition.Members / 2, 1, MostInGroup) : _definition.Members;
         return [.. Enumerable.Range(0, _definition.Members).Chunk(size).Select(part => new TabularMemberGroup(
-            _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, _heldData, _batch, _options, _run.Random.Seed,
+            _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, _heldData, _batch, _options, dropout, _run.Random.Seed,
             fits: _run.Initial is null))];
     }
 
@@ -411,7 +411,7 @@ internal sealed class TabularNetworkFit : IDisposable
 
     private static int ChooseBatch(int rows) => Math.Min(256, Math.Max(32, 1 << (int)Math.Round(Math.Log2(Math.Max(1, rows / 16.0)))));
 
-    private static int ChooseEpochs(int rows, int steps) => Environment.GetEnvironmentVariable("TN_STEPS") is { } st ? Math.Clamp(int.Parse(st, System.Globalization.CultureInfo.InvariantCulture) / steps, 16, 256) : Math.Clamp(560_000 / rows, 16, 256);
+    private static int ChooseEpochs(int rows) => Math.Clamp(560_000 / rows, 16, 256);
 
     // NOTE[DIFF]: of a set that does not fit the memory budget, as many rows as half of it holds are drawn at random: members read rows in orders of their own, again and again.
     private RowBlock ReadRows()
