@@ -188,7 +188,7 @@ public sealed class TabularNetworkTests
             ("large features", [.. Range(60).Select(i => new[] { i * 5e36f, -i * 5e36f })], [.. Range(60).Select(i => (float)i)]),
             ("small features", [.. Range(60).Select(i => new[] { i * 1e-42f, i * 1e-30f })], [.. Range(60).Select(i => (float)i)]),
             ("infinite features", [.. Range(60).Select(i => new[] { i % 3 == 0 ? float.PositiveInfinity : i, i % 5 == 0 ? float.NegativeInfinity : float.NaN })], [.. Range(60).Select(i => (float)i)]),
-            ("a thousand features", [.. Range(60).Select(_ => Range(1000).Select(_ => (float)random.NextNormal()).ToArray())], [.. Range(60).Select(i => (float)i)]),
+            ("ten thousand features", [.. Range(60).Select(_ => Range(10_000).Select(_ => (float)random.NextNormal()).ToArray())], [.. Range(60).Select(i => (float)i)]),
         ];
         foreach (var (name, features, labels) in tables)
         {
@@ -216,10 +216,10 @@ public sealed class TabularNetworkTests
     }
 
     [Fact]
-    public void One_row_of_a_class_among_thousands_leaves_probabilities_right()
+    public void One_row_of_a_class_among_ten_thousand_leaves_probabilities_right()
     {
         var random = new Random(2);
-        var rows = Range(4000).Select(i => new PlainRow { Features = [(float)random.NextNormal(), (float)random.NextNormal()], Flag = i == 17 }).ToArray();
+        var rows = Range(10_000).Select(i => new PlainRow { Features = [(float)random.NextNormal(), (float)random.NextNormal()], Flag = i == 17 }).ToArray();
         var view = Ml.Data.LoadFromEnumerable(rows, PlainSchema(2));
         var model = Ml.BinaryClassification.Trainers.TabularNetwork(Small with { LabelColumnName = "Flag" }).Fit(view);
         var probabilities = model.Transform(view).GetColumn<float>("Probability").ToArray();
