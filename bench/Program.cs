@@ -43,7 +43,7 @@ if (names is [Scaling.Child])
 
 if (names.Length == 0 || names.Any(name => !benchmarks.ContainsKey(name)))
 {
-    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=option:value+…, fields, images, causal and codes parts=a,b, forecastfull minutes=n; scaling and gpu take --quick; out=folder writes the reports of training, closed-form, convex, tabular, scoring, scaling and gpu there");
+    Console.Error.WriteLine($"Usage: bench {string.Join(" | ", benchmarks.Keys)} (one or more); table takes sets=a,b and methods=c,d, tabular these and seeds=n, rows=n and with=option:value+…, fields, images, causal and codes parts=a,b, forecastfull minutes=n; scaling takes methods=c,d, scaling and gpu take --quick; out=folder writes the reports of training, closed-form, convex, tabular, scoring, scaling and gpu there");
     return 2;
 }
 

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using MlNetMlp.Interop;
 using MlNetMlp.RandomFeatures;
 using MlNetMlp.Tabular;
 
@@ -35,24 +34,36 @@ internal static class Scaling
         new("hidden units", "RandomFeatureNetwork", [.. Doublings(256, 4096).Select(units => (20_000, Width, units))], size => size.Units),
         new("rows", "ScaledMlp, one epoch", [.. Powers(1000, 1_000_000).Select(rows => (rows, Width, 256))], size => size.Rows),
         new("hidden units", "ScaledMlp, one epoch", [.. Doublings(64, 1024).Select(units => (20_000, Width, units))], size => size.Units),
+        new("rows", "TabularNetwork, one epoch", [.. Powers(1000, 1_000_000).Select(rows => (rows, Width, 128))], size => size.Rows),
+        new("rows", "LightGbm", [.. Powers(1000, 1_000_000).Select(rows => (rows, Width, 0))], size => size.Rows),
+        new("rows", "FastTree", [.. Powers(1000, 1_000_000).Select(rows => (rows, Width, 0))], size => size.Rows),
     ];
 
     public static void Run(ILookup<string, string> options)
     {
         var isQuick = options["quick"].Any();
+        if (Choice.Of(options, "methods", "scaling", [.. Lines.Select(NameOf).Distinct()], method => method) is not { } methods)
+            return;
+        var lines = Lines.Where(line => methods.Contains(NameOf(line))).ToArray();
         var report = Report.Of(options, "scaling", "Time and memory against size");
         report.Say(
-            $"Every line is a fit in a process of its own; rows are generated as they are read, by another thread, and not kept. Peak memory is that of the process less what it held before the fit. `MemoryBudget` is {Budget / 1_000_000} MB. "
+            $"Every line is a fit in a process of its own; rows are generated as they are read, by another thread, and not kept. Peak memory is that of the process less what it held before the fit. `MemoryBudget` is {Budget / 1_000_000} MB, but for TabularNetwork, which has its default. "
             + "The exponent is that of the last three sizes: 1 is time in proportion.");
-        foreach (var line in Lines)
+        foreach (var line in lines)
         {
             var results = line.Sizes.Take(isQuick ? 2 : int.MaxValue).Select(size => (Size: size, Result: InChild(line.Method, size.Rows, size.Width, size.Units))).ToArray();
             report.Add(
                 $"{line.Method} against {line.Name}", ["rows", "features", "hidden units", "seconds", "peak MB"],
-                [.. results.Select(x => (string[])[$"{x.Size.Rows:N0}", $"{x.Size.Width:N0}", $"{x.Size.Units:N0}", $"{x.Result.Seconds:F2}", $"{x.Result.Megabytes:F0}"])]);
+                [.. results.Select(x => (string[])[$"{x.Size.Rows:N0}", $"{x.Size.Width:N0}", x.Size.Units == 0 ? "" : $"{x.Size.Units:N0}", $"{x.Result.Seconds:F2}", $"{x.Result.Megabytes:F0}"])]);
             report.Say($"Exponent of {line.Name}: {Exponent([.. results.TakeLast(3).Select(x => (line.Size(x.Size), x.Result.Seconds))]):F2}.");
             report.LogChart(
-                $"{line.Method.Split(',')[0]}-{line.Name.Replace(' ', '-')}", $"{line.Method} against {line.Name}", line.Name, "seconds", [(line.Method, [.. results.Select(x => (line.Size(x.Size), x.Result.Seconds))])]);
+                $"{NameOf(line)}-{line.Name.Replace(' ', '-')}", $"{line.Method} against {line.Name}", line.Name, "seconds", [(line.Method, [.. results.Select(x => (line.Size(x.Size), x.Result.Seconds))])]);
+        }
+
+        if (lines.Length < Lines.Length)
+        {
+            report.Save();
+            return;
         }
 
         var higgsRows = isQuick ? HiggsRows / 100 : HiggsRows;
@@ -61,6 +72,8 @@ internal static class Scaling
         Disk(report, isQuick ? FileRows / 1000 : FileRows);
         report.Save();
     }
+
+    private static string NameOf(Line line) => line.Method.Split(',')[0];
 
     /// <summary>What such a process does: a fit, or scoring a file.</summary>
     /// <param name="options">Its method, rows, features, units, and file.</param>
@@ -91,10 +104,16 @@ internal static class Scaling
 
     private static long Read(IDataView scored) => scored.GetColumn<float>("Score").LongCount();
 
-    private static NetworkTrainer<RegressionNetworkModel> Trainer(MLContext ml, string method, int units) => method.StartsWith("ScaledMlp", StringComparison.Ordinal)
-        ? ml.Regression.Trainers.ScaledMlp(new ScaledMlp.Options { Width = units, Epochs = 1, ValidationFraction = 0, Seed = 1, MemoryBudget = Budget })
-        : ml.Regression.Trainers.RandomFeatureNetwork(
-            new RandomFeatureNetwork.Options { HiddenUnits = units, ValidationFraction = 0, Seed = 1, MemoryBudget = Budget, WeightScale = 1, L2 = 1e-6, Diagnose = false, KeepSums = false });
+    private static IEstimator<ITransformer> Trainer(MLContext ml, string method, int units) => method.Split(',')[0] switch
+    {
+        "ScaledMlp" => ml.Regression.Trainers.ScaledMlp(new ScaledMlp.Options { Width = units, Epochs = 1, ValidationFraction = 0, Seed = 1, MemoryBudget = Budget }),
+        "TabularNetwork" => ml.Regression.Trainers.TabularNetwork(
+            new TabularNetwork.Options { HiddenSize = units, Epochs = 1, FrequencyScale = TabularNetwork.Options.Fast.FrequencyScale, Seed = 1 }),
+        "LightGbm" => ml.Regression.Trainers.LightGbm(),
+        "FastTree" => ml.Regression.Trainers.FastTree(),
+        _ => ml.Regression.Trainers.RandomFeatureNetwork(
+            new RandomFeatureNetwork.Options { HiddenUnits = units, ValidationFraction = 0, Seed = 1, MemoryBudget = Budget, WeightScale = 1, L2 = 1e-6, Diagnose = false, KeepSums = false }),
+    };
 
     private static void Disk(Report report, int rows)
     {
