@@ -14,6 +14,9 @@ public sealed class DropoutPool : IDisposable
     private const long LeastValues = 1 << 16;
     private const int MasksInPool = 32;
 
+    // What a vector may reach beyond the end of the last mask.
+    private const int RoomBehind = 16;
+
     private readonly Tensor _uniforms;
     private readonly Tensor _kept;
     private readonly Random _places;
@@ -27,7 +30,7 @@ public sealed class DropoutPool : IDisposable
     {
         ArgumentNullException.ThrowIfNull(random);
         var size = Math.Max(2 * largest, Math.Clamp(MasksInPool * largest, LeastValues, MostValues));
-        _uniforms = empty(size, device: random.device).uniform_(0, 1, random).DetachFromDisposeScope();
+        _uniforms = empty(size + RoomBehind, device: random.device).uniform_(0, 1, random).DetachFromDisposeScope();
         _kept = empty_like(_uniforms).DetachFromDisposeScope();
         _places = new Random(seed);
     }
@@ -56,9 +59,13 @@ public sealed class DropoutPool : IDisposable
         if (_share <= 0)
             return values;
         var count = values.numel();
-        var place = _places.NextInt64(_kept.shape[0] - count + 1);
-        return values.mul(_kept.narrow(0, place, count).view(values.shape));
+        return values.mul(_kept.narrow(0, Place(count), count).view(values.shape));
     }
+
+    /// <summary>Draws a mask in this process's memory, with room for a vector behind it.</summary>
+    /// <param name="count">Its values, no more than the largest mask has.</param>
+    /// <returns>What values are multiplied by, or null where nothing is left out.</returns>
+    internal unsafe float* Draw(long count) => _share <= 0 ? null : TensorMemory.Address(_kept) + Place(count);
 
     /// <summary>Releases the pool.</summary>
     public void Dispose()
@@ -66,4 +73,6 @@ public sealed class DropoutPool : IDisposable
         _uniforms.Dispose();
         _kept.Dispose();
     }
+
+    private long Place(long count) => _places.NextInt64(_kept.shape[0] - RoomBehind - count + 1);
 }

@@ -1,5 +1,6 @@
 using MlNetMlp.Runtime;
 using MlNetMlp.Scoring;
+using MlNetMlp.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -11,10 +12,6 @@ namespace MlNetMlp.Layers;
 /// and network (Gorishniy and others, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022; with a bias in the cosine as in Holzmüller and others, "Better by
 /// Default", 2024).
 /// </summary>
-/// <remarks>
-/// The numbers themselves need no gradient where they are the data, so the training loop can have that of the weights from a kernel that keeps no cosine:
-/// <see cref="IsRecording"/> and <see cref="AddGradients"/>. Without it torch's own differentiation serves.
-/// </remarks>
 public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
 {
     /// <summary>Values that a number becomes.</summary>
@@ -28,7 +25,6 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
     private readonly Parameter amplitude;
     private readonly Parameter offset;
     private CosineSumWeights[]? _host;
-    private (Tensor Input, Tensor Output)? _recorded;
 
     /// <summary>Creates an embedding whose weights are not yet set.</summary>
     /// <param name="networks">k, number of networks.</param>
@@ -59,12 +55,6 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
     /// <summary>a [networks, 3, D].</summary>
     public Parameter Offset => offset;
 
-    /// <summary>
-    /// Whether what comes out in training is a leaf of the graph, whose gradient <see cref="AddGradients"/> passes on to the weights; false at the beginning. It takes effect
-    /// for Single numbers on the CPU.
-    /// </summary>
-    public bool IsRecording { get; set; }
-
     /// <summary>Number of weights.</summary>
     /// <param name="networks">k.</param>
     /// <param name="numbers">D.</param>
@@ -90,10 +80,8 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
     /// <returns>Values [networks, rows, 3·D].</returns>
     public override Tensor forward(Tensor input)
     {
-        var isOnHost = input.device_type == DeviceType.CPU && input.dtype == ScalarType.Float32 && !input.requires_grad;
-        var records = IsRecording && training && is_grad_enabled();
-        if (isOnHost && (records || !is_grad_enabled()))
-            return OnHost(input, records);
+        if (input.device_type == DeviceType.CPU && input.dtype == ScalarType.Float32 && !is_grad_enabled())
+            return OnHost(input);
         var z = input.narrow(2, 0, _numbers).unsqueeze(2);                                        // [k, n, 1, D]
         var cosines = z.mul(frequency.unsqueeze(1)).Times(2 * Math.PI).Plus(phase.unsqueeze(1)).cos();   // [k, n, F, D]
         var sums = new Tensor[Sums];
@@ -102,57 +90,68 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
         return stack(sums, 2).Plus(offset.unsqueeze(1)).flatten(2);
     }
 
-    /// <summary>Adds to the gradients of the weights what the last forward pass in training brings, after <c>backward()</c> and before its graph is released.</summary>
-    public unsafe void AddGradients()
+    /// <summary>Applies the functions of a network to rows in memory.</summary>
+    /// <param name="network">Index of the network.</param>
+    /// <param name="z">The numbers of the first row.</param>
+    /// <param name="zStride">Floats from row to row.</param>
+    /// <param name="y">Room for the 3·D values of each row.</param>
+    /// <param name="yStride">Floats from row to row.</param>
+    /// <param name="rows">Number of rows.</param>
+    internal unsafe void RunOnHost(int network, float* z, int zStride, float* y, int yStride, int rows)
     {
-        if (_recorded is not var (input, output))
-            return;
-        _recorded = null;
-        using var given = output.grad;
-        if (given is null)
-            return;
-        using var dense = given.contiguous();
-        using Tensor? dw = frequency.grad, db = phase.grad, da = amplitude.grad, dc = offset.grad;
-        if (dw is null || db is null || da is null || dc is null)
-            throw new InvalidOperationException("The gradients of the weights must be there before they are added to.");
-        float* z = TensorMemory.Address(input), dy = TensorMemory.Address(dense);
-        float* toFrequency = TensorMemory.Address(dw), toPhase = TensorMemory.Address(db), toAmplitude = TensorMemory.Address(da), toOffset = TensorMemory.Address(dc);
-        var rows = (int)input.shape[1];
-        for (var i = 0; i < _networks; i++)
+        _host ??= CreateHostWeights();
+        SetHostWeights(_host, network);
+        CosineSumKernel.Run(_host[network], z, zStride, y, yStride, rows);
+    }
+
+    /// <summary>Replaces the gradients of the weights of a network by those of the rows of the last <see cref="RunOnHost"/> for it.</summary>
+    /// <param name="network">Index of the network.</param>
+    /// <param name="parameters">Where the gradients are.</param>
+    /// <param name="z">The numbers of the first row.</param>
+    /// <param name="zStride">Floats from row to row.</param>
+    /// <param name="dy">The gradient of the values of the first row.</param>
+    /// <param name="dyStride">Floats from row to row.</param>
+    /// <param name="rows">Number of rows.</param>
+    internal unsafe void SetGradientsOnHost(int network, FlatParameters parameters, float* z, int zStride, float* dy, int dyStride, int rows)
+    {
+        CosineSumKernel.AddGradient(_host![network], z, zStride, dy, dyStride, rows, new(Cleared(frequency), Cleared(phase), Cleared(amplitude), Cleared(offset)));
+
+        float* Cleared(Parameter parameter)
         {
-            var weights = (long)i * _frequencies * _numbers;
-            CosineSumKernel.AddGradient(
-                _host![i], z + (i * input.stride(0)), (int)input.stride(1), dy + ((long)i * rows * Sums * _numbers), Sums * _numbers, rows,
-                new(toFrequency + weights, toPhase + weights, toAmplitude + (Sums * weights), toOffset + ((long)i * Sums * _numbers)));
+            var count = (int)(parameter.NumberOfElements / _networks);
+            var start = (float*)parameters.GradientAddress + parameters.OffsetOf(parameter) + ((nint)network * count);
+            new Span<float>(start, count).Clear();
+            return start;
         }
     }
 
-    private unsafe Tensor OnHost(Tensor input, bool records)
+    private unsafe Tensor OnHost(Tensor input)
     {
         if (input.stride(2) != 1)
             input = input.contiguous();
         var output = empty(_networks, input.shape[1], Sums * _numbers);
-        var weights = HostWeights(records);
+
+        // Several threads may score at once.
+        var weights = CreateHostWeights();
         float* z = TensorMemory.Address(input), y = TensorMemory.Address(output);
         var rows = (int)input.shape[1];
         for (var i = 0; i < _networks; i++)
+        {
+            SetHostWeights(weights, i);
             CosineSumKernel.Run(weights[i], z + (i * input.stride(0)), (int)input.stride(1), y + ((long)i * rows * Sums * _numbers), Sums * _numbers, rows);
-        if (!records)
-            return output;
-        _host = weights;
-        output.requires_grad_(true);
-        _recorded = (input, output);
+        }
+
         return output;
     }
 
-    // Several threads may score at once, but one trains.
-    private CosineSumWeights[] HostWeights(bool reuse)
+    private CosineSumWeights[] CreateHostWeights() =>
+        [.. Enumerable.Range(0, _networks).Select(_ => new CosineSumWeights(_numbers, _frequencies, Sums) { Unit = 2 * MathF.PI })];
+
+    private void SetHostWeights(CosineSumWeights[] weights, int network)
     {
-        var weights = reuse && _host is { } kept ? kept : [.. Enumerable.Range(0, _networks).Select(_ => new CosineSumWeights(_numbers, _frequencies, Sums) { Unit = 2 * MathF.PI })];
-        ReadOnlySpan<float> w = TensorMemory.Floats(frequency), b = TensorMemory.Floats(phase), a = TensorMemory.Floats(amplitude), c = TensorMemory.Floats(offset);
         var count = _frequencies * _numbers;
-        for (var i = 0; i < _networks; i++)
-            weights[i].Set(w.Slice(i * count, count), b.Slice(i * count, count), a.Slice(i * Sums * count, Sums * count), c.Slice(i * Sums * _numbers, Sums * _numbers));
-        return weights;
+        weights[network].Set(Of(frequency, count), Of(phase, count), Of(amplitude, Sums * count), Of(offset, Sums * _numbers));
+
+        ReadOnlySpan<float> Of(Parameter parameter, int length) => TensorMemory.Floats(parameter).Slice(network * length, length);
     }
 }

@@ -42,6 +42,16 @@ public sealed class RowTable : Module<Tensor, Tensor>
     /// <summary>The values [rows, width].</summary>
     public Tensor Weight => weight;
 
+    /// <summary>Copies rows out of a table of Single numbers on the CPU.</summary>
+    /// <param name="index">Indices of rows.</param>
+    /// <param name="target">Room for their values, row after row.</param>
+    public unsafe void CopyRows(ReadOnlySpan<long> index, Span<float> target)
+    {
+        var start = TensorMemory.Address(weight);
+        for (var i = 0; i < index.Length; i++)
+            new ReadOnlySpan<float>(start + (index[i] * Width), Width).CopyTo(target[(i * Width)..]);
+    }
+
     /// <summary>Whether look-ups in training mode are kept for <see cref="TakeGradients"/>; false at the beginning.</summary>
     public bool IsRecording
     {

@@ -16,6 +16,18 @@ public static class TensorMemory
     /// <returns>Its values in row-major order.</returns>
     public static Span<long> Longs(Tensor tensor) => MemoryMarshal.Cast<byte, long>(tensor.bytes);
 
+    /// <summary>Copies rows out of a contiguous Int64 matrix on the CPU of any size.</summary>
+    /// <param name="matrix">The matrix [all rows, width].</param>
+    /// <param name="rows">Indices of rows.</param>
+    /// <param name="target">Room for their values, row after row.</param>
+    public static unsafe void CopyRows(Tensor matrix, ReadOnlySpan<long> rows, Span<long> target)
+    {
+        ArgumentNullException.ThrowIfNull(matrix);
+        var (start, width) = ((nint)Address(matrix), (int)matrix.shape[1]);
+        for (var i = 0; i < rows.Length; i++)
+            new ReadOnlySpan<long>((long*)start + (rows[i] * width), width).CopyTo(target[(i * width)..]);
+    }
+
     /// <summary>A copy of the values of any tensor.</summary>
     /// <param name="tensor">The tensor, of any type, layout and device.</param>
     /// <returns>Its values as Single, in row-major order.</returns>

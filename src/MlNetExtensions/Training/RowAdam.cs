@@ -84,6 +84,29 @@ public sealed class RowAdam : IDisposable
     public void Collect() => _table.TakeGradients(_isOnHost ? AddOnHost : (index, gradient) =>
         _parts.Add((index.clone().DetachFromDisposeScope(), gradient.clone().DetachFromDisposeScope())));
 
+    /// <summary>Adds to the gradient of a row of a table of Single numbers on the CPU.</summary>
+    /// <param name="row">Index of the row.</param>
+    /// <param name="gradient">What is added, as wide as the table.</param>
+    public void Add(long row, ReadOnlySpan<float> gradient)
+    {
+        ref var place = ref _place[row];
+        if (place == Fixed)
+            return;
+        var width = _table.Width;
+        if (place == 0)
+        {
+            _rows.Add(row);
+            place = _rows.Count;
+            if (_gradient.Length < place * width)
+                Array.Resize(ref _gradient, Math.Max(place * width, 2 * _gradient.Length));
+            gradient.CopyTo(_gradient.AsSpan((place - 1) * width, width));
+            return;
+        }
+
+        var target = _gradient.AsSpan((place - 1) * width, width);
+        System.Numerics.Tensors.TensorPrimitives.Add(target, gradient, target);
+    }
+
     /// <summary>Adds the gradient of ½·λ·‖w‖² over the rows that were looked up.</summary>
     /// <param name="decay">λ, at least 0.</param>
     public void AddPenalty(double decay)
@@ -166,25 +189,7 @@ public sealed class RowAdam : IDisposable
         var values = TensorMemory.Address(dense);
         var width = _table.Width;
         for (var i = 0; i < rows.Length; i++)
-        {
-            ref var place = ref _place[rows[i]];
-            if (place == Fixed)
-                continue;
-            var source = new ReadOnlySpan<float>(values + ((long)i * width), width);
-            if (place == 0)
-            {
-                _rows.Add(rows[i]);
-                place = _rows.Count;
-                if (_gradient.Length < place * width)
-                    Array.Resize(ref _gradient, Math.Max(place * width, 2 * _gradient.Length));
-                source.CopyTo(_gradient.AsSpan((place - 1) * width, width));
-                continue;
-            }
-
-            var target = _gradient.AsSpan((place - 1) * width, width);
-            for (var j = 0; j < target.Length; j++)
-                target[j] += source[j];
-        }
+            Add(rows[i], new ReadOnlySpan<float>(values + ((long)i * width), width));
     }
 
     // The rows are brought together, so that all of them go through the registers as one vector.

@@ -42,7 +42,9 @@ internal sealed class TabularMemberGroup : IDisposable
     private readonly Adam _adam;
     private readonly RowAdam? _rowAdam;
     private readonly DropoutPool? _dropout;
+    private readonly TabularPasses? _passes;
     private Tensor? _order;
+    private long[] _places = [];
 
     /// <param name="definition">The whole network.</param>
     /// <param name="all">Its members, of which the group takes the weights.</param>
@@ -80,8 +82,8 @@ internal sealed class TabularMemberGroup : IDisposable
         }
 
         Members.Dropout = _dropout;
-        if (Members.Embedding is { } embedding)
-            embedding.IsRecording = true;
+        if (TabularPasses.Serve(definition, device))
+            _passes = new TabularPasses(definition, Members, _parameters, _rowAdam, batch);
     }
 
     /// <summary>The first member of the group.</summary>
@@ -139,6 +141,8 @@ internal sealed class TabularMemberGroup : IDisposable
         }
 
         _order = stack(orders).DetachFromDisposeScope();                            // [members, steps · batch]
+        if (_passes is not null)
+            _places = TensorMemory.Longs(_order).ToArray();
         if (_dropout is not null)
             _dropout.Share = dropout;
         Members.train();
@@ -151,18 +155,14 @@ internal sealed class TabularMemberGroup : IDisposable
     public double Step(int index, TabularStep step)
     {
         using var scope = NewDisposeScope();
-        var places = _order!.narrow(1, (long)index * _batch, _batch).flatten();
-        _parameters.ZeroGradient();
         _rowAdam?.Clear();
-        var outputs = Members.call(Gather(_rows.X, places), _rows.Keys is null ? null : Gather(_rows.Keys, places));
-        var loss = Loss(outputs, _rows.Labels.index_select(0, places), _rows.Weights?.index_select(0, places), _classes, _options.LabelSmoothing);
-        loss.backward();
-        Members.Embedding?.AddGradients();
-        _rowAdam?.Collect();
+        var loss = _passes is null
+            ? Differentiate(_order!.narrow(1, (long)index * _batch, _batch).flatten())
+            : _passes.Step(_rows, _places, index * _batch, _dropout, _options.LabelSmoothing);
         _adam.DecayFactor = step.DecayFactor;
         _adam.Step(step.Rate);
         _rowAdam?.Step(step.Rate, _options.WeightDecay * step.DecayFactor);
-        return loss.cpu().item<float>() / Members.Count;
+        return loss / Members.Count;
     }
 
     /// <summary>What the members put out for the rows that they are judged by: [members, rows, outputs].</summary>
@@ -171,6 +171,8 @@ internal sealed class TabularMemberGroup : IDisposable
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
+        if (_passes is not null)
+            return _passes.Outputs(_heldRows, TensorMemory.Longs(_held));
         Members.eval();
         var held = _held.view(Members.Count, -1);
         var parts = new List<Tensor>();
@@ -212,6 +214,17 @@ internal sealed class TabularMemberGroup : IDisposable
             places.Dispose();
         foreach (var generator in _random)
             generator.Dispose();
+    }
+
+    // Torch finds the gradients.
+    private double Differentiate(Tensor places)
+    {
+        _parameters.ZeroGradient();
+        var outputs = Members.call(Gather(_rows.X, places), _rows.Keys is null ? null : Gather(_rows.Keys, places));
+        var loss = Loss(outputs, _rows.Labels.index_select(0, places), _rows.Weights?.index_select(0, places), _classes, _options.LabelSmoothing);
+        loss.backward();
+        _rowAdam?.Collect();
+        return loss.cpu().item<float>();
     }
 
     private Tensor Gather(Tensor rows, Tensor places) => rows.index_select(0, places).view(Members.Count, -1, rows.shape[1]);

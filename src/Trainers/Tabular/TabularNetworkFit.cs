@@ -224,7 +224,7 @@ internal sealed class TabularNetworkFit : IDisposable
 
     private TabularMemberGroup[] Groups(TabularMembers start, double dropout, long[][] training, long[][] held)
     {
-        var size = _run.Device.type == DeviceType.CPU ? Math.Clamp(_definition.Members / 2, 1, MostInGroup) : _definition.Members;
+        var size = TabularPasses.Serve(_definition, _run.Device) ? 1 : _run.Device.type == DeviceType.CPU ? Math.Clamp(_definition.Members / 2, 1, MostInGroup) : _definition.Members;
         return [.. Enumerable.Range(0, _definition.Members).Chunk(size).Select(part => new TabularMemberGroup(
             _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, _heldData, _batch, _options, dropout, _run.Random.Seed,
             fits: _run.Initial is null))];

@@ -123,6 +123,58 @@ public sealed class TabularMembersTests
             [.. autograd.grad([TabularMemberGroup.Loss(outputs, classes, shares, 3, 0.1)], [all.InputScale, .. all.Layers.Select(layer => layer.Weight), all.Embedding!.Frequency])];
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(0)]
+    public void Passes_find_the_gradients_that_torch_finds(int classes)
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(11);
+        var definition = Definition with
+        {
+            Classes = classes, Outputs = Math.Max(1, classes), HiddenSize = 24,
+            Layout = new RowLayout { FeatureWidth = 5, Columns = [new RowColumn("A", 2, 12, false), new RowColumn("B", 1, 20, false)] }, Inputs = 8,
+        };
+        using var exact = new TabularMembers(definition, Members, CPU, ScalarType.Float64);
+        using var single = new TabularMembers(definition, Members, CPU);
+        using (no_grad())
+            exact.Initialize(random, 0.3);
+        single.Exchange(exact, 0, isTarget: false);
+        var x = empty([Rows, 5]).normal_(0, 1, random);
+        var keys = cat([randint(0, 13, [Rows, 2], ScalarType.Int64, generator: random), randint(13, 33, [Rows, 1], ScalarType.Int64, generator: random)], 1);
+        var labels = classes == 0 ? empty(Rows).normal_(0, 1, random) : randint(0, classes, Rows, ScalarType.Int64, generator: random);
+        var weights = empty(Rows).uniform_(0.5, 2, random);
+        var (parameters, adam) = TabularMemberGroup.Optimize(single, 0);
+        using var rowAdam = new RowAdam(single.Table!);
+        const int batch = Rows / 2;
+        var passes = new TabularPasses(definition, single, parameters, rowAdam, batch);
+
+        // The second half of the orders.
+        long[][] orders = [.. Enumerable.Range(0, Members).Select(member => Enumerable.Range(0, Rows).Select(row => (long)((row * 5) + member) % Rows).ToArray())];
+        var loss = passes.Step(new(x, keys, labels, weights), [.. orders.SelectMany(order => order)], batch, null, 0.1);
+        var places = tensor(orders.SelectMany(order => order[batch..]).ToArray());
+        exact.train();
+        using var exactAdam = new RowAdam(exact.Table!);
+        var outputs = exact.call(Gather(x.to(ScalarType.Float64)), Gather(keys));
+        var (chosen, shares) = (labels.index_select(0, places), weights.to(ScalarType.Float64).index_select(0, places));
+        var expected = TabularMemberGroup.Loss(outputs, classes == 0 ? chosen.to(ScalarType.Float64) : chosen, shares, classes, 0.1);
+        expected.backward();
+        Assert.Equal(expected.item<double>(), loss, 1e-4);
+        foreach (var ((name, one), (_, other)) in single.named_parameters().Zip(exact.named_parameters()))
+            Assert.True(one.grad!.sub(other.grad!).abs().max().item<double>() < 1e-5 * Math.Max(1, other.grad!.abs().max().item<double>()), name);
+        Assert.True(passes.Outputs(new(x, keys, labels, null), TensorMemory.Longs(places)).sub(outputs).abs().max().item<double>() < 1e-4);
+
+        exactAdam.Collect();
+        Assert.Equal(exactAdam.SquaredNorm(), rowAdam.SquaredNorm(), 1e-6);
+        exactAdam.Step(0.1);
+        rowAdam.Step(0.1);
+        Assert.True(single.Table!.Weight.sub(exact.Table!.Weight).abs().max().item<double>() < 1e-4);
+        adam.Dispose();
+        parameters.Dispose();
+
+        Tensor Gather(Tensor rows) => rows.index_select(0, places).view(Members, batch, -1);
+    }
+
     private static Tensor Step(TabularMembers network, FlatParameters parameters, Adam adam, RowAdam rowAdam, Tensor x, Tensor keys, Tensor labels)
     {
         network.train();
