@@ -88,7 +88,7 @@ public static class HeldOutParts
         foreach (var kind in classes)
         {
             if (kind + 1 >= next.Length)
-                Array.Resize(ref next, kind + 2);
+                Array.Resize(ref next, Math.Max(kind + 2, 2 * next.Length));
             next[kind + 1]++;
         }
 

@@ -15,6 +15,16 @@ internal sealed class RowPool(RowBlock rows, long[] active) : IDisposable
     /// <summary>Indexes of the rows that are drawn from.</summary>
     public long[] Active => active;
 
+    /// <summary>The rows that are drawn from, in order; copied where there are others.</summary>
+    /// <returns>The rows; the caller disposes the block.</returns>
+    public RowBlock All()
+    {
+        var isWhole = active.Length == rows.Rows;
+        for (var i = 0; i < active.Length && isWhole; i++)
+            isWhole = active[i] == i;
+        return isWhole ? rows.Slice(0, rows.Rows) : Gather(rows, active);
+    }
+
     /// <summary>Copies some rows.</summary>
     /// <param name="rows">The rows to choose from.</param>
     /// <param name="indexes">Which rows.</param>

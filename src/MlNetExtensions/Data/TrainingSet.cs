@@ -172,10 +172,10 @@ public sealed class TrainingSet : IDisposable
     }
 
     /// <summary>All training rows at once, for methods that need them so.</summary>
-    /// <returns>The rows; the caller disposes the block.</returns>
+    /// <returns>The rows, not to be written to: they are copied only where others stand among them. The caller disposes the block.</returns>
     /// <exception cref="InvalidOperationException">The rows do not fit the memory budget.</exception>
     public RowBlock All() => _stream is null
-        ? RowPool.Gather(Pool.Rows, Pool.Active)
+        ? Pool.All()
         : throw new InvalidOperationException(
             $"This method needs all {RowCount} rows in memory at once, but they do not fit the memory budget of {MemoryBudget.Format(_stream.Settings.MemoryBudget)}. "
             + "Raise the option 'MemoryBudget', or train on fewer rows.");

@@ -33,7 +33,7 @@ internal sealed class TabularMemberGroup : IDisposable
     private readonly TabularNetwork.Options _options;
     private readonly TabularRows _rows;
     private readonly TabularRows _heldRows;
-    private readonly Tensor[] _training;
+    private readonly long[][] _training;
     private readonly Tensor _held;
     private readonly Generator[] _random;
     private readonly int _batch;
@@ -64,7 +64,7 @@ internal sealed class TabularMemberGroup : IDisposable
     {
         var device = rows.X.device;
         (_options, _rows, _heldRows, _batch, _classes, First) = (options, rows, heldRows, batch, definition.Classes, first);
-        _training = [.. training.Select(places => Index(places, device))];
+        _training = training;
         _held = Index([.. held.SelectMany(places => places)], device);
         _random = [.. Enumerable.Range(first, training.Length).Select(member => new Generator(RandomStreams.Hash(RandomStreams.Hash((ulong)seed, 5), (ulong)member) >> 1, CPU))];
         Members = new TabularMembers(definition, training.Length, CPU);
@@ -131,18 +131,17 @@ internal sealed class TabularMemberGroup : IDisposable
     /// <param name="dropout">Share of values left out.</param>
     public void BeginEpoch(int steps, double dropout)
     {
-        using var scope = NewDisposeScope();
-        _order?.Dispose();
-        var orders = new Tensor[_training.Length];
-        for (var i = 0; i < orders.Length; i++)
+        var count = steps * _batch;
+        if (_places.Length != _training.Length * count)
+            _places = new long[_training.Length * count];
+        for (var i = 0; i < _training.Length; i++)
+            Draw(i, _places.AsSpan(i * count, count));
+        if (_passes is null)
         {
-            var permutation = randperm(_training[i].shape[0], generator: _random[i]).narrow(0, 0, (long)steps * _batch).to(_training[i].device);
-            orders[i] = _training[i].index_select(0, permutation);
+            _order?.Dispose();
+            _order = Index(_places, _rows.X.device);
         }
 
-        _order = stack(orders).DetachFromDisposeScope();                            // [members, steps · batch]
-        if (_passes is not null)
-            _places = TensorMemory.Longs(_order).ToArray();
         if (_dropout is not null)
             _dropout.Share = dropout;
         Members.train();
@@ -157,7 +156,7 @@ internal sealed class TabularMemberGroup : IDisposable
         using var scope = NewDisposeScope();
         _rowAdam?.Clear();
         var loss = _passes is null
-            ? Differentiate(_order!.narrow(1, (long)index * _batch, _batch).flatten())
+            ? Differentiate(_order!.view(Members.Count, -1).narrow(1, (long)index * _batch, _batch).flatten())
             : _passes.Step(_rows, _places, index * _batch, _dropout, _options.LabelSmoothing);
         _adam.DecayFactor = step.DecayFactor;
         _adam.Step(step.Rate);
@@ -210,8 +209,6 @@ internal sealed class TabularMemberGroup : IDisposable
         _parameters.Dispose();
         Members.Dispose();
         _held.Dispose();
-        foreach (var places in _training)
-            places.Dispose();
         foreach (var generator in _random)
             generator.Dispose();
     }
@@ -232,12 +229,21 @@ internal sealed class TabularMemberGroup : IDisposable
     private void Fit()
     {
         using var scope = NewDisposeScope();
-        var count = Math.Min(FittedRows, _training.Min(places => places.shape[0]));
-        var chosen = new Tensor[_training.Length];
-        for (var i = 0; i < chosen.Length; i++)
-            chosen[i] = _training[i].index_select(0, randperm(_training[i].shape[0], generator: _random[i]).narrow(0, 0, count).to(_training[i].device));
-        var places = cat(chosen);
+        var count = Math.Min(FittedRows, _training.Min(places => places.Length));
+        var chosen = new long[_training.Length * count];
+        for (var i = 0; i < _training.Length; i++)
+            Draw(i, chosen.AsSpan(i * count, count));
+        var places = Index(chosen, _rows.X.device);
         Members.FitTo(Gather(_rows.X, places), _rows.Keys is null ? null : Gather(_rows.Keys, places), _random[0]);
+    }
+
+    // Some of the rows that a member trains on, in random order.
+    private void Draw(int member, Span<long> places)
+    {
+        using var scope = NewDisposeScope();
+        var order = TensorMemory.Longs(randperm(_training[member].Length, generator: _random[member]));
+        for (var i = 0; i < places.Length; i++)
+            places[i] = _training[member][order[i]];
     }
 
     private static Tensor Index(long[] places, Device device)

@@ -40,6 +40,7 @@ internal sealed class TabularNetworkFit : IDisposable
     private readonly TabularNetworkDefinition _definition;
     private readonly TabularJudge? _judge;
     private readonly Tensor? _judgedPlaces;
+    private readonly bool _passes;
     private readonly int _batch;
     private readonly TabularRows _rows;
     private readonly TabularMembers _initial;
@@ -77,6 +78,7 @@ internal sealed class TabularNetworkFit : IDisposable
                 _definition = _definition with { Members = earlier.Members };
         }
 
+        _passes = TabularPasses.Serve(_definition, run.Device);
         _network = (TabularEnsemble)run.Create(_definition);
         _network.to(CPU);
 
@@ -224,7 +226,7 @@ internal sealed class TabularNetworkFit : IDisposable
 
     private TabularMemberGroup[] Groups(TabularMembers start, double dropout, long[][] training, long[][] held)
     {
-        var size = TabularPasses.Serve(_definition, _run.Device) ? 1 : _run.Device.type == DeviceType.CPU ? Math.Clamp(_definition.Members / 2, 1, MostInGroup) : _definition.Members;
+        var size = _passes ? 1 : _run.Device.type == DeviceType.CPU ? Math.Clamp(_definition.Members / 2, 1, MostInGroup) : _definition.Members;
         return [.. Enumerable.Range(0, _definition.Members).Chunk(size).Select(part => new TabularMemberGroup(
             _definition, start, part[0], [.. part.Select(member => training[member])], [.. part.Select(member => held[member])], _rows, _heldData, _batch, _options, dropout, _run.Random.Seed,
             fits: _run.Initial is null))];
@@ -320,7 +322,13 @@ internal sealed class TabularNetworkFit : IDisposable
     private void BeginEpoch(TabularTrial trial, int epoch)
     {
         var dropout = trial.Dropout * Late((epoch - 1.0) / _epochs);
-        Array.ForEach(_groups, group => group.BeginEpoch(_stepsPerEpoch, dropout));
+        if (!_passes)
+        {
+            Array.ForEach(_groups, group => group.BeginEpoch(_stepsPerEpoch, dropout));
+            return;
+        }
+
+        ForEachGroup(g => _groups[g].BeginEpoch(_stepsPerEpoch, dropout));
     }
 
     /// <summary>The scores of all rows by the members that did not train on them.</summary>
@@ -426,19 +434,26 @@ internal sealed class TabularNetworkFit : IDisposable
     private TabularRows Prepare(RowBlock block, Tensor? weights)
     {
         using var noGradient = no_grad();
-        var (plain, keys) = (new List<Tensor>(), new List<Tensor>());
+        Tensor? plain = null, keys = null;
         for (long start = 0; start < block.Rows; start += BlockRows)
         {
             _run.CheckCancelled();
             using var scope = NewDisposeScope();
-            var (x, places) = _network.Prepare(block.Features.narrow(0, start, Math.Min(BlockRows, block.Rows - start)).cpu());
-            plain.Add(x.MoveToOuterDisposeScope());
+            var count = Math.Min(BlockRows, block.Rows - start);
+            var (x, places) = _network.Prepare(block.Features.narrow(0, start, count).cpu());
+            Put(x, ref plain);
             if (places is not null)
-                keys.Add(places.MoveToOuterDisposeScope());
+                Put(places, ref keys);
+
+            void Put(Tensor part, ref Tensor? all)
+            {
+                all ??= empty([block.Rows, part.shape[1]], part.dtype).MoveToOuterDisposeScope();
+                all.narrow(0, start, count).copy_(part);
+            }
         }
 
         var labels = _definition.Classes > 0 ? block.Labels.cpu().to(ScalarType.Int64) : block.Labels.cpu();
-        return new(cat(plain), keys.Count > 0 ? cat(keys) : null, labels.alias(), weights?.cpu().alias());
+        return new(plain!, keys, labels.alias(), weights?.cpu().alias());
     }
 
     private TabularRows ToDevice(TabularRows rows) => _run.Device.type == DeviceType.CPU
