@@ -17,6 +17,9 @@ internal sealed class TabularInputs
     private const int RowsPerKnot = 30;
     private const int FewestKnots = 10;
     private const int MostKnots = 1000;
+    private const int FewRows = 5000;
+    private const int MembersOfFewRows = 8;
+    private const int MembersOfManyRows = 4;
 
     private readonly List<int> _scaled = [];
     private readonly List<int> _pairs = [];
@@ -30,6 +33,7 @@ internal sealed class TabularInputs
     private readonly List<float> _values = [];
     private readonly List<float> _known = [];
     private readonly NumericScaling _scaling;
+    private readonly int _rows;
     private readonly int _knots;
     private readonly float[] _medians;
 
@@ -43,7 +47,7 @@ internal sealed class TabularInputs
     {
         var count = rows.Length / width;
         var numbers = layout?.FeatureWidth ?? width;
-        _scaling = scaling;
+        (_scaling, _rows) = (scaling, count);
         _knots = Math.Clamp(count / RowsPerKnot, FewestKnots, MostKnots);
         _medians = new float[numbers];
         var (column, shares) = (new float[count], new float[count]);
@@ -103,7 +107,7 @@ internal sealed class TabularInputs
         Indicators = [.. _indicators],
         KnownKeys = [.. _knownKeys],
         Knots = _scaling == NumericScaling.Quantile ? _knots : 0,
-        Members = 1,
+        Members = _rows <= FewRows ? MembersOfFewRows : MembersOfManyRows,
         HiddenSize = options.HiddenSize,
         HiddenLayers = options.HiddenLayers,
         Activation = options.Activation,
@@ -113,10 +117,13 @@ internal sealed class TabularInputs
         KeyEmbeddingSize = options.KeyEmbeddingSize,
     });
 
+    /// <summary>Whether rows are so few that more members, each trained for fewer epochs, make the better model.</summary>
+    public static bool HasMoreMembers(TabularNetwork.Options options, long rows) => options.Members is null && !options.OutOfFold && rows <= FewRows;
+
     /// <summary>A definition with all that options say.</summary>
     public static TabularNetworkDefinition Complete(TabularNetwork.Options options, TabularNetworkDefinition definition) => definition with
     {
-        Members = options.OutOfFold ? options.Folds : options.Members,
+        Members = options.OutOfFold ? options.Folds : options.Members ?? definition.Members,
         HiddenSize = options.HiddenSize,
         HiddenLayers = options.HiddenLayers,
         Activation = options.Activation,

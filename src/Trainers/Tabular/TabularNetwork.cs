@@ -171,11 +171,11 @@ namespace MlNetMlp.Tabular
             public ValueList<string> CategoricalColumns { get; init; } = [];
 
             /// <summary>
-            /// k, networks that are trained at once and whose mean is the score, in [1, 64]; 4 by default. Eight are a little better for nearly twice the time. A model has twice as many
-            /// where two trials are kept: see <see cref="FrequencyScale"/>.
+            /// k, networks that are trained at once and whose mean is the score, in [1, 64]; null (the default): 8 for up to 5,000 rows, one for each of the <see cref="Folds"/>, and 4 for more. A fit that
+            /// goes on from an earlier one has as many as that. A model has twice as many where two trials are kept: see <see cref="FrequencyScale"/>.
             /// </summary>
             [Range(1, 64)]
-            public int Members { get; init; } = 4;
+            public int? Members { get; init; }
 
             /// <summary>
             /// Parts that the rows are dealt to, in [1, 64]; 8 by default. Member i is judged by part i mod Folds and trains on the others; with 1, the share
@@ -197,7 +197,8 @@ namespace MlNetMlp.Tabular
             public int? BatchSize { get; init; }
 
             /// <summary>
-            /// Passes over the rows, in [1, 10000]; null (the default): 560,000 rows in all, within 16 to 256 passes. The schedule of the rate is stretched over them.
+            /// Passes over the rows, in [1, 10000]; null (the default): 560,000 rows in all, within 16 to 256 passes, and half as many where the number of rows makes of four <see cref="Members"/> eight.
+            /// The schedule of the rate is stretched over them.
             /// </summary>
             [Range(1, 10_000)]
             public int? Epochs { get; init; }
