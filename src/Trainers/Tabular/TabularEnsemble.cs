@@ -135,12 +135,23 @@ internal sealed class TabularEnsemble : Network
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor x)
-    {
-        var (plain, keys) = Prepare(x);
-        return FromMembers(members.call(Shared(plain)!, Shared(keys)));
+    public override Tensor forward(Tensor x) => FromMembers(OfMembers(x));
 
-        Tensor? Shared(Tensor? rows) => rows?.unsqueeze(0).expand(_definition.Members, -1, -1);
+    /// <inheritdoc/>
+    public override Tensor CallWithAdded(Tensor x)
+    {
+        if (_definition.SpreadScale is not { } scale)
+            return call(x);
+        var outputs = OfMembers(x);
+        var raw = FromMembers(outputs);
+        var said = outputs;
+        if (_definition.Classes > 0)
+        {
+            var predicted = (_definition.IsBinary ? raw.IsAbove(0).to(ScalarType.Int64) : raw.argmax(1, keepdim: true)).unsqueeze(0).expand(_definition.Members, -1, -1);
+            said = outputs.mul(temperature!).softmax(2).gather(2, predicted);
+        }
+
+        return cat([raw, said.std(0L, unbiased: false).Times(scale)], 1);
     }
 
     /// <summary>The mean of what members put out: of numbers, or of probabilities as their logarithm or logit.</summary>
@@ -152,6 +163,14 @@ internal sealed class TabularEnsemble : Network
             return outputs.mean([0L]).clamp(range!.select(0, 0), range.select(0, 1));
         var logs = outputs.mul(temperature!).log_softmax(2).logsumexp(0).Plus(-Math.Log(outputs.shape[0]));
         return _definition.IsBinary ? logs.narrow(1, 1, 1).sub(logs.narrow(1, 0, 1)) : logs;
+    }
+
+    private Tensor OfMembers(Tensor x)
+    {
+        var (plain, keys) = Prepare(x);
+        return members.call(Shared(plain)!, Shared(keys));
+
+        Tensor? Shared(Tensor? rows) => rows?.unsqueeze(0).expand(_definition.Members, -1, -1);
     }
 
     private void PrepareNumbers(Tensor numbers, List<Tensor> parts)

@@ -96,7 +96,7 @@ internal sealed class TabularInputs
     public float[] Known => [.. _known];
 
     /// <summary>The network that options ask for over such inputs.</summary>
-    public TabularNetworkDefinition Define(TabularNetwork.Options options, TrainingSet data, TaskHead head) => Complete(options, new()
+    public TabularNetworkDefinition Define(TabularNetwork.Options options, TrainingSet data, TaskHead head) => Complete(options, head, new()
     {
         Inputs = data.FeatureCount,
         Outputs = head.Outputs,
@@ -121,7 +121,7 @@ internal sealed class TabularInputs
     public static bool HasMoreMembers(TabularNetwork.Options options, long rows) => options.Members is null && !options.OutOfFold && rows <= FewRows;
 
     /// <summary>A definition with all that options say.</summary>
-    public static TabularNetworkDefinition Complete(TabularNetwork.Options options, TabularNetworkDefinition definition) => definition with
+    public static TabularNetworkDefinition Complete(TabularNetwork.Options options, TaskHead head, TabularNetworkDefinition definition) => definition with
     {
         Members = options.OutOfFold ? options.Folds : options.Members ?? definition.Members,
         HiddenSize = options.HiddenSize,
@@ -131,6 +131,7 @@ internal sealed class TabularInputs
         Frequencies = options.NumericEmbedding == NumericEmbedding.Periodic ? options.Frequencies : 0,
         MaxOneHot = options.MaxOneHot,
         KeyEmbeddingSize = options.KeyEmbeddingSize,
+        SpreadScale = !options.OutputSpread ? null : head is RegressionHead regression ? regression.LabelScale : 1,
     };
 
     private void AddNumber(int index, Span<float> sorted, Span<float> weights)

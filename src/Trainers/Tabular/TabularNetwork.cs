@@ -106,6 +106,7 @@ namespace MlNetMlp.Tabular
     /// | binary | `Score` | Single | the logit of the mean probability: above 0 for true |
     /// | binary | `Probability` | Single | 1 / (1 + exp(-Score)) |
     /// | binary | `PredictedLabel` | Boolean | whether the score is above 0 |
+    /// | all | `Score.Spread` | vector of one Single | with the option `OutputSpread`: the standard deviation of what the members say |
     /// | multiclass | `Score` | vector of Single | the mean probabilities of the classes |
     /// | multiclass | `PredictedLabel` | key | the most probable class, with the label's key values |
     ///
@@ -267,6 +268,12 @@ namespace MlNetMlp.Tabular
             public bool ClipPredictions { get; init; } = true;
 
             /// <summary>
+            /// Whether a column <c>Score.Spread</c> holds the standard deviation of what the members say: of their numbers, in the label's unit, or of the probabilities that they give the class that is
+            /// predicted. It ranks rows by how much the members disagree, and is no interval; false by default.
+            /// </summary>
+            public bool OutputSpread { get; init; }
+
+            /// <summary>
             /// Whether each part of the rows has a member of its own, in place of <see cref="Members"/>, and the scores of the rows by the members that did not train on them are kept in the
             /// model: see <see cref="GetOutOfFoldScores"/>; false by default.
             /// </summary>
@@ -304,6 +311,8 @@ namespace MlNetMlp.Tabular
         public bool HoldsOutRows => true;
 
         NetworkOptions INetworkMethod.Options => options;
+
+        IReadOnlyList<AddedColumn> INetworkMethod.AddedColumns => options.OutputSpread ? [TabularNetworkDefinition.Spread] : [];
 
         IReadOnlyList<InputColumn> INetworkMethod.Columns => [.. options.CategoricalColumns.Select(name => new InputColumn(name))];
 

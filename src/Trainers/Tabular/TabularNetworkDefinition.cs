@@ -12,6 +12,9 @@ namespace MlNetMlp.Tabular;
 /// <summary>Shapes and switches of the network of a <see cref="TabularNetwork"/>, which are its file format.</summary>
 public sealed record TabularNetworkDefinition : NetworkDefinition, IValidatableObject
 {
+    /// <summary>The column of <see cref="TabularNetwork.Options.OutputSpread"/>.</summary>
+    internal static readonly AddedColumn Spread = new("Score.Spread", ["Spread"]);
+
     /// <summary>C, number of classes; 0 for a number.</summary>
     [Range(0, 1 << 24)]
     public required int Classes { get; init; }
@@ -65,6 +68,15 @@ public sealed record TabularNetworkDefinition : NetworkDefinition, IValidatableO
     /// <summary>Numbers of the vector of a key.</summary>
     [Range(1, 256)]
     public required int KeyEmbeddingSize { get; init; }
+
+    /// <summary>What the deviation of the members is multiplied by in a column of its own, to be in the label's unit; null without that column.</summary>
+    [Range(0, double.MaxValue, MinimumIsExclusive = true)]
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? SpreadScale { get; init; }
+
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override IReadOnlyList<AddedColumn> AddedColumns => SpreadScale is null ? [] : [Spread];
 
     /// <summary>Number of features.</summary>
     [JsonIgnore]

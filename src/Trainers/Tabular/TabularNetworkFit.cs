@@ -71,7 +71,7 @@ internal sealed class TabularNetworkFit : IDisposable
         else
         {
             var earlier = (TabularNetworkDefinition)run.Initial.Definition;
-            _definition = TabularInputs.Complete(options, earlier);
+            _definition = TabularInputs.Complete(options, head, earlier);
 
             // Of an earlier fit the members of both trials may have been kept.
             if (earlier.Members == 2 * _definition.Members)

@@ -57,7 +57,7 @@ internal sealed class TabularScorer : IRowScorer
 
     public int Inputs => _definition.Inputs;
 
-    public int Outputs => _definition.Outputs;
+    public int Outputs => _definition.Outputs + (_definition.SpreadScale is null ? 0 : 1);
 
     private int RowWidth => _definition.PlainInputs + _keyWidth;
 
@@ -88,7 +88,13 @@ internal sealed class TabularScorer : IRowScorer
             }
 
             for (var row = 0; row < block; row++)
-                Mean(logits[(row * outputs)..], block * outputs, scores.Slice((start + row) * Outputs, Outputs));
+            {
+                var own = logits[(row * outputs)..];
+                var score = scores.Slice((start + row) * Outputs, Outputs);
+                Mean(own, block * outputs, score[.._definition.Outputs]);
+                if (_definition.SpreadScale is { } scale)
+                    score[^1] = (float)(scale * Spread(own, block * outputs, score[..^1]));
+            }
         }
     }
 
@@ -330,5 +336,23 @@ internal sealed class TabularScorer : IRowScorer
             score[0] = sums[1] - sums[0];
         else
             sums.CopyTo(score);
+    }
+
+    // The deviation of the members' numbers, or of their probabilities, whose logarithms the mean has left, of the predicted class.
+    private double Spread(ReadOnlySpan<float> ofMembers, int stride, ReadOnlySpan<float> score)
+    {
+        var predicted = _definition.Classes == 0 ? 0 : _definition.IsBinary ? (score[0] > 0 ? 1 : 0) : TensorPrimitives.IndexOfMax(score);
+        double mean = 0, squares = 0;
+        for (var member = 0; member < _members.Length; member++)
+        {
+            double said = ofMembers[(member * stride) + predicted];
+            if (_definition.Classes > 0)
+                said = Math.Exp(said);
+            var difference = said - mean;
+            mean += difference / (member + 1);
+            squares += difference * (said - mean);
+        }
+
+        return Math.Sqrt(squares / _members.Length);
     }
 }

@@ -3,6 +3,7 @@ using Microsoft.ML.Data;
 using MlNetMlp.Interop;
 using MlNetMlp.Methods;
 using MlNetMlp.Persistence;
+using MlNetMlp.Networks;
 using MlNetMlp.Runtime;
 using MlNetMlp.Tabular;
 using static TorchSharp.torch;
@@ -57,6 +58,54 @@ public sealed class TabularNetworkTests
                 model.Head.Finish(expected.AsSpan(row * model.Outputs, model.Outputs));
             Assert.All(own.Zip(expected), pair => Assert.Equal(pair.First, pair.Second, 2e-4 * Math.Max(1, Math.Abs(pair.Second))));
         }
+    }
+
+    [Fact]
+    public void The_spread_is_the_deviation_of_what_the_members_say()
+    {
+        var options = WithKeys with { OutputSpread = true };
+        var rows = Rows(150, 3);
+        ITransformer[] models =
+        [
+            Ml.Regression.Trainers.TabularNetwork(options).Fit(View(rows)), Ml.BinaryClassification.Trainers.TabularNetwork(options with { LabelColumnName = "Flag" }).Fit(View(rows)),
+            Ml.MulticlassClassification.Trainers.TabularNetwork(options with { LabelColumnName = "Shape", CategoricalColumns = ["Colour", "Side", "Tags"] }).Fit(View(rows)),
+        ];
+        foreach (var transformer in models)
+        {
+            var model = NetworkModel.Find(transformer)!;
+            using var scope = NewDisposeScope();
+            using var noGradient = no_grad();
+            using var network = (TabularEnsemble)model.CreateNetwork();
+            var x = tensor(Laid(rows, model).ToArray(), rows.Length, model.Inputs);
+            var (plain, keys) = network.Prepare(x);
+            var members = network.Members.Count;
+            var outputs = network.Members.call(plain.unsqueeze(0).expand(members, -1, -1), keys?.unsqueeze(0).expand(members, -1, -1));
+            var classes = outputs.shape[2] == 1 ? 0 : (int)outputs.shape[2];
+            var said = classes == 0 ? outputs.mul(((RegressionHead)model.Head).LabelScale) : outputs.mul(network.state_dict()["temperature"]).softmax(2);
+            var mean = said.mean([0L]);
+            var raw = network.CallWithAdded(x);
+            var column = Enumerable.Range(0, rows.Length).Select(row => (long)row);
+            float[] expected = [.. column.Select(row =>
+            {
+                var predicted = classes == 0 ? 0 : mean[row].argmax().item<long>();
+                double[] own = [.. Enumerable.Range(0, members).Select(member => (double)said[member, row, predicted].item<float>())];
+                return (float)Math.Sqrt(own.Average(value => Math.Pow(value - own.Average(), 2)));
+            })];
+            Assert.All(column, row => Assert.Equal(expected[row], raw[row, -1].item<float>(), 2e-4 * Math.Max(1, expected[row])));
+            var scorer = model.Definition.BuildScorer(model.Weights.Read())!;
+            var own = new float[rows.Length * scorer.Outputs];
+            scorer.Score(TensorMemory.Floats(x), own);
+            Assert.All(column, row => Assert.Equal(expected[row], own[((row + 1) * scorer.Outputs) - 1], 2e-4 * Math.Max(1, expected[row])));
+            Assert.True(expected.Max() > 1e-3);
+
+            float[] spread = [.. transformer.Transform(View(rows)).GetColumn<float[]>("Score.Spread").Select(value => Assert.Single(value))];
+            var file = new MemoryStream();
+            Ml.Model.Save(transformer, View(rows).Schema, file);
+            file.Position = 0;
+            Assert.Equal(spread, Ml.Model.Load(file, out _).Transform(View(rows)).GetColumn<float[]>("Score.Spread").Select(value => value[0]));
+        }
+
+        Assert.DoesNotContain(Ml.Regression.Trainers.TabularNetwork(WithKeys).Fit(View(rows)).Transform(View(rows)).Schema, column => column.Name == "Score.Spread");
     }
 
     [Fact]
