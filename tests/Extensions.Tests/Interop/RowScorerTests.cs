@@ -253,10 +253,7 @@ public sealed class RowScorerTests
         var (values, results, json, output) = (new float[] { 1, 2, 3, 4 }, new float[1], Encoding.UTF8.GetBytes("{\"Other\":\"x\",\"Rooms\":1,\"Sizes\":[2,3,4]}"), new ArrayBufferWriter<byte>(1024));
         Score(100);
 
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        Score(100);
-
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(0, Allocations.Of(() => Score(100)));
 
         void Score(int times)
         {
