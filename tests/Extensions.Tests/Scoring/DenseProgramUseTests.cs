@@ -1,4 +1,5 @@
 using MlNetMlp.Scoring;
+using MlNetMlp.Tests.Support;
 using Register = MlNetMlp.Tests.Scoring.ReferenceProgram.Register;
 
 namespace MlNetMlp.Tests.Scoring;

@@ -1,4 +1,4 @@
-namespace MlNetMlp.Tests;
+namespace MlNetMlp.Tests.Support;
 
 /// <summary>Counts what a piece of work allocates.</summary>
 internal static class Allocations
