@@ -233,7 +233,7 @@ internal sealed class TabularMemberGroup : IDisposable
         var chosen = new long[_training.Length * count];
         for (var i = 0; i < _training.Length; i++)
             Draw(i, chosen.AsSpan(i * count, count));
-        var places = Index(chosen, _rows.X.device);
+        using var places = Index(chosen, _rows.X.device);
         Members.FitTo(Gather(_rows.X, places), _rows.Keys is null ? null : Gather(_rows.Keys, places), _random[0]);
     }
 

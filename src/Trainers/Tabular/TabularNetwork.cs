@@ -27,13 +27,13 @@ namespace Microsoft.ML
         /// <param name="featureColumnName">The feature column: a vector of Single of known size, NaN where a value is missing; null for none. It needs no normalisation.</param>
         /// <param name="categoricalColumns">Columns of keys or of vectors of keys; none by default.</param>
         /// <param name="exampleWeightColumnName">The column of example weights, Single; null for none.</param>
-        /// <param name="members">k, networks whose mean is the score, in [1, 64].</param>
+        /// <param name="members">k, networks whose mean is the score, in [1, 64]; null for 8 up to 5,000 rows and 4 beyond.</param>
         /// <param name="maxTrainingTime">Time that training may take; null (the default) for as much as the rows ask for.</param>
         /// <returns>The trainer.</returns>
         /// <exception cref="ArgumentOutOfRangeException">An option is out of its range; the message names it.</exception>
         public static NetworkTrainer<RegressionNetworkModel> TabularNetwork(
             this RegressionCatalog.RegressionTrainers catalog, string labelColumnName = "Label", string? featureColumnName = "Features",
-            IReadOnlyList<string>? categoricalColumns = null, string? exampleWeightColumnName = null, int members = 4, TimeSpan? maxTrainingTime = null) =>
+            IReadOnlyList<string>? categoricalColumns = null, string? exampleWeightColumnName = null, int? members = null, TimeSpan? maxTrainingTime = null) =>
             catalog.CreateTrainer(new TabularNetwork(new()
             {
                 LabelColumnName = labelColumnName, FeatureColumnName = featureColumnName, CategoricalColumns = [.. categoricalColumns ?? []],
@@ -50,10 +50,10 @@ namespace Microsoft.ML
             this RegressionCatalog.RegressionTrainers catalog, TabularNetwork.Options options) => catalog.CreateTrainer(new TabularNetwork(options));
 
         /// <summary>Makes a trainer that tells yes from no in a table: see <see cref="MlNetMlp.Tabular.TabularNetwork"/>.</summary>
-        /// <inheritdoc cref="TabularNetwork(RegressionCatalog.RegressionTrainers, string, string, IReadOnlyList{string}, string, int, TimeSpan?)"/>
+        /// <inheritdoc cref="TabularNetwork(RegressionCatalog.RegressionTrainers, string, string, IReadOnlyList{string}, string, int?, TimeSpan?)"/>
         public static NetworkTrainer<BinaryNetworkModel> TabularNetwork(
             this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, string labelColumnName = "Label", string? featureColumnName = "Features",
-            IReadOnlyList<string>? categoricalColumns = null, string? exampleWeightColumnName = null, int members = 4, TimeSpan? maxTrainingTime = null) =>
+            IReadOnlyList<string>? categoricalColumns = null, string? exampleWeightColumnName = null, int? members = null, TimeSpan? maxTrainingTime = null) =>
             catalog.CreateTrainer(new TabularNetwork(new()
             {
                 LabelColumnName = labelColumnName, FeatureColumnName = featureColumnName, CategoricalColumns = [.. categoricalColumns ?? []],
@@ -67,10 +67,10 @@ namespace Microsoft.ML
             this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, TabularNetwork.Options options) => catalog.CreateTrainer(new TabularNetwork(options));
 
         /// <summary>Makes a trainer that chooses one of many classes in a table: see <see cref="MlNetMlp.Tabular.TabularNetwork"/>.</summary>
-        /// <inheritdoc cref="TabularNetwork(RegressionCatalog.RegressionTrainers, string, string, IReadOnlyList{string}, string, int, TimeSpan?)"/>
+        /// <inheritdoc cref="TabularNetwork(RegressionCatalog.RegressionTrainers, string, string, IReadOnlyList{string}, string, int?, TimeSpan?)"/>
         public static NetworkTrainer<MulticlassNetworkModel> TabularNetwork(
             this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, string labelColumnName = "Label", string? featureColumnName = "Features",
-            IReadOnlyList<string>? categoricalColumns = null, string? exampleWeightColumnName = null, int members = 4, TimeSpan? maxTrainingTime = null) =>
+            IReadOnlyList<string>? categoricalColumns = null, string? exampleWeightColumnName = null, int? members = null, TimeSpan? maxTrainingTime = null) =>
             catalog.CreateTrainer(new TabularNetwork(new()
             {
                 LabelColumnName = labelColumnName, FeatureColumnName = featureColumnName, CategoricalColumns = [.. categoricalColumns ?? []],
