@@ -107,7 +107,7 @@ internal sealed class TabularInputs
         Indicators = [.. _indicators],
         KnownKeys = [.. _knownKeys],
         Knots = _scaling == NumericScaling.Quantile ? _knots : 0,
-        Members = _rows <= FewRows ? MembersOfFewRows : MembersOfManyRows,
+        Members = HasMoreMembers(options, head, _rows) ? MembersOfFewRows : MembersOfManyRows,
         HiddenSize = options.HiddenSize,
         HiddenLayers = options.HiddenLayers,
         Activation = options.Activation,
@@ -117,8 +117,8 @@ internal sealed class TabularInputs
         KeyEmbeddingSize = options.KeyEmbeddingSize,
     });
 
-    /// <summary>Whether rows are so few that more members, each trained for fewer epochs, make the better model.</summary>
-    public static bool HasMoreMembers(TabularNetwork.Options options, long rows) => options.Members is null && !options.OutOfFold && rows <= FewRows;
+    /// <summary>Whether more members, each trained for fewer epochs, make the better model: of few rows with classes. Numbers without noise ask for the epochs.</summary>
+    public static bool HasMoreMembers(TabularNetwork.Options options, TaskHead head, long rows) => options.Members is null && !options.OutOfFold && head is (BinaryHead or MulticlassHead) && rows <= FewRows;
 
     /// <summary>A definition with all that options say.</summary>
     public static TabularNetworkDefinition Complete(TabularNetwork.Options options, TaskHead head, TabularNetworkDefinition definition) => definition with

@@ -27,7 +27,7 @@ namespace Microsoft.ML
         /// <param name="featureColumnName">The feature column: a vector of Single of known size, NaN where a value is missing; null for none. It needs no normalisation.</param>
         /// <param name="categoricalColumns">Columns of keys or of vectors of keys; none by default.</param>
         /// <param name="exampleWeightColumnName">The column of example weights, Single; null for none.</param>
-        /// <param name="members">k, networks whose mean is the score, in [1, 64]; null for 8 up to 5,000 rows and 4 beyond.</param>
+        /// <param name="members">k, networks whose mean is the score, in [1, 64]; null for 8 for classes and up to 5,000 rows, else 4.</param>
         /// <param name="maxTrainingTime">Time that training may take; null (the default) for as much as the rows ask for.</param>
         /// <returns>The trainer.</returns>
         /// <exception cref="ArgumentOutOfRangeException">An option is out of its range; the message names it.</exception>
@@ -172,7 +172,7 @@ namespace MlNetMlp.Tabular
             public ValueList<string> CategoricalColumns { get; init; } = [];
 
             /// <summary>
-            /// k, networks that are trained at once and whose mean is the score, in [1, 64]; null (the default): 8 for up to 5,000 rows, one for each of the <see cref="Folds"/>, and 4 for more. A fit that
+            /// k, networks that are trained at once and whose mean is the score, in [1, 64]; null (the default): 8 for classes and up to 5,000 rows, one for each of the <see cref="Folds"/>, else 4. A fit that
             /// goes on from an earlier one has as many as that. A model has twice as many where two trials are kept: see <see cref="FrequencyScale"/>.
             /// </summary>
             [Range(1, 64)]
@@ -198,7 +198,7 @@ namespace MlNetMlp.Tabular
             public int? BatchSize { get; init; }
 
             /// <summary>
-            /// Passes over the rows, in [1, 10000]; null (the default): 560,000 rows in all, within 16 to 256 passes, and half as many where the number of rows makes of four <see cref="Members"/> eight.
+            /// Passes over the rows, in [1, 10000]; null (the default): 560,000 rows in all, within 16 to 256 passes, and half as many where <see cref="Members"/> are eight by themselves.
             /// The schedule of the rate is stretched over them.
             /// </summary>
             [Range(1, 10_000)]

@@ -94,7 +94,7 @@ internal sealed class TabularNetworkFit : IDisposable
         var fewest = training.Min(part => part.Length);
         _batch = Math.Min(fewest, options.BatchSize ?? ChooseBatch(fewest));
         _stepsPerEpoch = fewest / _batch;
-        _epochs = options.Epochs ?? Math.Max(1, (int)Math.Round(options.Effort * ChooseEpochs(fewest) / (TabularInputs.HasMoreMembers(options, all.Rows) ? 2 : 1)));
+        _epochs = options.Epochs ?? Math.Max(1, (int)Math.Round(options.Effort * ChooseEpochs(fewest) / (TabularInputs.HasMoreMembers(options, head, all.Rows) ? 2 : 1)));
         var most = _judgedRows = held.Max(part => part.Length);
         if (most > 0)
         {
