@@ -1,6 +1,5 @@
 using MlNetMlp.Runtime;
 using MlNetMlp.Scoring;
-using MlNetMlp.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -104,26 +103,16 @@ public sealed class PeriodicEmbedding : nn.Module<Tensor, Tensor>
         CosineSumKernel.Run(_host[network], z, zStride, y, yStride, rows);
     }
 
-    /// <summary>Replaces the gradients of the weights of a network by those of the rows of the last <see cref="RunOnHost"/> for it.</summary>
+    /// <summary>Adds to the gradients of the weights of a network those of the rows of the last <see cref="RunOnHost"/> for it.</summary>
     /// <param name="network">Index of the network.</param>
-    /// <param name="parameters">Where the gradients are.</param>
     /// <param name="z">The numbers of the first row.</param>
     /// <param name="zStride">Floats from row to row.</param>
     /// <param name="dy">The gradient of the values of the first row.</param>
     /// <param name="dyStride">Floats from row to row.</param>
     /// <param name="rows">Number of rows.</param>
-    internal unsafe void SetGradientsOnHost(int network, FlatParameters parameters, float* z, int zStride, float* dy, int dyStride, int rows)
-    {
-        CosineSumKernel.AddGradient(_host![network], z, zStride, dy, dyStride, rows, new(Cleared(frequency), Cleared(phase), Cleared(amplitude), Cleared(offset)));
-
-        float* Cleared(Parameter parameter)
-        {
-            var count = (int)(parameter.NumberOfElements / _networks);
-            var start = (float*)parameters.GradientAddress + parameters.OffsetOf(parameter) + ((nint)network * count);
-            new Span<float>(start, count).Clear();
-            return start;
-        }
-    }
+    /// <param name="gradient">The gradients of the network's own weights.</param>
+    internal unsafe void AddGradientsOnHost(int network, float* z, int zStride, float* dy, int dyStride, int rows, CosineSumGradient gradient) =>
+        CosineSumKernel.AddGradient(_host![network], z, zStride, dy, dyStride, rows, gradient);
 
     private unsafe Tensor OnHost(Tensor input)
     {

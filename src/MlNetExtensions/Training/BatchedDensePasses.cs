@@ -206,8 +206,18 @@ public sealed unsafe class BatchedDensePasses
 
             _kernels.Sums(dy, input, Gradient(_scale) + ((nint)network * _inputs), _inputs, _stride, rows);
             _kernels.Scale(dy, scales, dy, _stride, rows);
-            _embedding?.SetGradientsOnHost(network, _parameters, input, _stride, dy + _plain, _stride, rows);
+            _embedding?.AddGradientsOnHost(
+                network, input, _stride, dy + _plain, _stride, rows, new(Cleared(_embedding.Frequency, network), Cleared(_embedding.Phase, network), Cleared(_embedding.Amplitude, network), Cleared(_embedding.Offset, network)));
         }
+    }
+
+    // Where the gradient of the part of a network is, set to zero.
+    private float* Cleared(Parameter parameter, int network)
+    {
+        var count = (int)(parameter.numel() / _networks);
+        var start = Gradient(_parameters.OffsetOf(parameter)) + ((nint)network * count);
+        new Span<float>(start, count).Clear();
+        return start;
     }
 
     private float* Values(long offset) => (float*)_parameters.ValuesAddress + offset;
